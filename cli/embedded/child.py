@@ -72,7 +72,7 @@ def start_child(
             become()
         die_with_parent(parent_pid, death_signal)
 
-    with log.open("ab", opener=_private) as output:
+    with open(log, "ab", opener=_private) as output:
         try:
             process = subprocess.Popen(
                 command,
