@@ -91,7 +91,8 @@ def find_uv(environment: Environment) -> str | None:
 
 def create(environment: Environment) -> None:
     """Makes an empty environment, with pip only where pip has to bring uv."""
-    shutil.rmtree(environment.folder, ignore_errors=False) if environment.folder.exists() else None
+    if environment.folder.exists():
+        shutil.rmtree(environment.folder)
     without_pip = ["--without-pip"] if find_uv(environment) else []
     made = subprocess.run([sys.executable, "-m", "venv", *without_pip, str(environment.folder)], check=False)
     if made.returncode:
