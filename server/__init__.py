@@ -1,0 +1,1 @@
+"""The gRPC core: one pipeline, and the capabilities behind it."""

@@ -1,0 +1,41 @@
+"""What a handler knows of the call that it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from server.rpc.errors import InternalError
+from server.rpc.principal import Origin, Principal
+
+MetadataPair = tuple[str, str | bytes]
+
+
+@dataclass(slots=True)
+class CallContext:
+    """One call, from its authentication to its end. Handlers read it, and add metadata to the answer."""
+
+    method: str
+    """`/package.Service/Method`."""
+    origin: Origin
+    metadata: dict[str, str | bytes]
+    """The caller's metadata, without reserved names."""
+    caller: Principal | None = None
+    """None on public methods."""
+    deadline: float | None = None
+    """Monotonic seconds at which the caller stops waiting; None: never."""
+    initial_metadata: list[MetadataPair] = field(default_factory=list)
+    """Sent before the first message; over REST the allowed names become headers."""
+    trailing_metadata: list[MetadataPair] = field(default_factory=list)
+    """Sent after the last message."""
+
+    @property
+    def principal(self) -> Principal:
+        """The caller of a method that is not public."""
+        if self.caller is None:
+            raise InternalError(f"{self.method} is public and has no principal")
+        return self.caller
+
+    @property
+    def request_id(self) -> str:
+        """`req_…`, in every log line and every answer."""
+        return self.origin.request_id

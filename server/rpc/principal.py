@@ -1,0 +1,48 @@
+"""Who is calling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from uuid import UUID
+
+
+class PrincipalKind(Enum):
+    """Kinds of callers; values are those of `tollbridge.options.v1.Principal`."""
+
+    ANYONE = 1
+    USER = 2
+    API_KEY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller whose credential was checked."""
+
+    kind: PrincipalKind
+    org_id: UUID
+    """The organization that the credential acts in; the only source of the tenant."""
+    permissions: frozenset[str]
+    """What role or scopes grant, from `server.rpc.access`."""
+    user_id: UUID | None = None
+    """The person; None for a key."""
+    session_id: UUID | None = None
+    key_id: UUID | None = None
+    """The key; None for a person."""
+    scopes: tuple[str, ...] = ()
+    models: frozenset[str] = frozenset()
+    """Models that a key may call; empty means all."""
+    platform_admin: bool = False
+    """A person who administers the platform. Never true for a key."""
+    password_change_required: bool = False
+    organization_suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a call came from, from the connection or from a bridge that proved itself."""
+
+    ip: str
+    scheme: str
+    request_id: str
+    """`req_…`."""

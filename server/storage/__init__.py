@@ -1,0 +1,1 @@
+"""PostgreSQL: pools by role, tenant transactions, migrations, invalidation."""

@@ -1,0 +1,10 @@
+"""What Alembic runs: revisions over the connection that `server.storage.migrate` hands in."""
+
+from __future__ import annotations
+
+from alembic import context
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, transaction_per_migration=False)
+with context.begin_transaction():
+    context.run_migrations()
