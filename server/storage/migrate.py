@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from server.storage import partitions, roles
+from server.storage.database import Role
 
 HEAD: Final = "0001"
 """The revision that this code works with."""
@@ -65,7 +66,7 @@ async def _upgrade(connection: AsyncConnection, login: str, now: datetime) -> No
         await roles.ensure(raw, login)
         await connection.execute(text(f"SET LOCAL ROLE {roles.OWNER}"))
         await connection.run_sync(_run_revisions)
-        await connection.execute(text("GRANT SELECT ON alembic_version TO " + ", ".join(roles.Role)))
+        await connection.execute(text("GRANT SELECT ON alembic_version TO " + ", ".join(Role)))
         await partitions.ensure(raw, now)
 
 
