@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,11 +58,13 @@ def start_child(
     death_signal: signal.Signals,
     environment: Mapping[str, str],
     become: Callable[[], None] | None = None,
+    inherited: Collection[int] = (),
 ) -> Child:
     """Starts `command` in a session of its own, its output appended to `log`.
 
     The child gets `death_signal` when the calling thread ends, so call this from a thread that lives as long as the
-    child is wanted. `become` runs in the child and may change its user. Files that it makes are its user's alone.
+    child is wanted. `become` runs in the child and may change its user; `inherited` file descriptors stay open in it.
+    Files that it makes are its user's alone.
     Raises EmbeddedServiceError when the program cannot be run.
     """
     parent_pid = os.getpid()
@@ -82,6 +84,7 @@ def start_child(
                 env=dict(environment),
                 start_new_session=True,
                 umask=0o077,
+                pass_fds=tuple(inherited),
                 preexec_fn=before_exec,  # noqa: PLW1509 - it calls nothing but system calls loaded before
             )
         except (OSError, subprocess.SubprocessError) as error:

@@ -17,7 +17,7 @@ from cli.embedded.service_folder import make_folder
 
 MODEL_NAME: Final = "smollm2-135m"
 READY_SECONDS: Final = 60.0
-STOP_STEPS: Final = (StopStep(signal.SIGTERM, 3),)
+STOP_SECONDS: Final = 3.0
 
 
 class EmbeddedModel:
@@ -62,16 +62,15 @@ class EmbeddedModel:
         """Returns when the model answers. Raises EmbeddedServiceError, with the process stopped, when it does not."""
         give_up = time.monotonic() + seconds
         while not self.answers():
-            if self._running().poll() is not None:
-                self.stop()
-                raise EmbeddedServiceError(f"The local model ended while it loaded:\n{last_lines(self._log)}")
             if time.monotonic() > give_up:
                 self.stop()
                 raise EmbeddedServiceError(f"The local model was not ready in {seconds:.0f} s.")
             time.sleep(0.02)
 
     def answers(self) -> bool:
-        """Whether the model is loaded and takes calls now; waits a second at most."""
+        """Whether the model is loaded and takes calls. Raises EmbeddedServiceError when its process ended."""
+        if self._running().poll() is not None:
+            raise EmbeddedServiceError(f"The local model ended while it loaded:\n{last_lines(self._log)}")
         try:
             with socket.create_connection(("127.0.0.1", self._port()), timeout=1) as connection:
                 connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
@@ -93,10 +92,10 @@ class EmbeddedModel:
         """The exit status, or None while it runs."""
         return self._running().poll()
 
-    def stop(self) -> None:
-        """Ends the process within 3 s and gives its port back; calls that it was answering break. May be repeated."""
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Ends the process within `seconds` and gives its port back; running answers break. May be repeated."""
         if self._child is not None:
-            self._child.stop(STOP_STEPS)
+            self._child.stop((StopStep(signal.SIGTERM, seconds),))
             self._child = None
         if self._port_holder is not None:
             self._port_holder.close()

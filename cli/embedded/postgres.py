@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,17 +12,17 @@ from urllib.parse import quote, urlencode
 
 from cli.embedded.child import Child, StopStep, last_lines, rotate_log, start_child
 from cli.embedded.errors import EmbeddedServiceError
+from cli.embedded.folder_lock import FolderLock
 from cli.embedded.postgres_binaries import PostgresBinaries, find_postgres
 from cli.embedded.postgres_pid_file import clear_stale_pid_file, is_ready
 from cli.embedded.postgres_user import PostgresUser, choose_user, reachable_binaries
-from cli.embedded.service_folder import FolderLock, SocketFolder, make_folder
+from cli.embedded.service_folder import SocketFolder, make_folder
 
 SUPERUSER: Final = "postgres"
 PORT: Final = 5432
 READY_SECONDS: Final = 60.0
 INITDB_SECONDS: Final = 120.0
-# Fast shutdown first, then an immediate one: the log is replayed at the next start (server-shutdown of the manual).
-STOP_STEPS: Final = (StopStep(signal.SIGINT, 12), StopStep(signal.SIGQUIT, 3))
+STOP_SECONDS: Final = 15.0
 
 SMALL_MACHINE: Final[Mapping[str, str]] = {
     "shared_buffers": "96MB",
@@ -82,16 +83,35 @@ class EmbeddedPostgres:
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
         """The second half of `start`. Raises EmbeddedServiceError, with the server stopped, when it does not come."""
-        child = self._running()
         give_up = time.monotonic() + seconds
-        while not is_ready(self._data, child.pid):
-            if child.poll() is not None:
-                self.stop()
-                raise EmbeddedServiceError(f"PostgreSQL ended while it started:\n{last_lines(self._log)}")
+        while not self.answers():
             if time.monotonic() > give_up:
                 self.stop()
                 raise EmbeddedServiceError(f"PostgreSQL was not ready in {seconds:.0f} s:\n{last_lines(self._log)}")
             time.sleep(0.01)
+
+    def answers(self) -> bool:
+        """Whether connections are accepted. Raises EmbeddedServiceError when the server ended."""
+        child = self._running()
+        if child.poll() is not None:
+            self.stop()
+            raise EmbeddedServiceError(f"PostgreSQL ended while it started:\n{last_lines(self._log)}")
+        return is_ready(self._data, child.pid)
+
+    def ensure_database(self, name: str) -> None:
+        """Creates the database `name` unless there is one; raises EmbeddedServiceError. The server must answer."""
+        command = [
+            *(str(find_postgres().folder / "createdb"), f"--host={self._socket.path}", f"--port={PORT}"),
+            *(f"--username={SUPERUSER}", "--maintenance-db=postgres", name),
+        ]
+        try:
+            answer = subprocess.run(
+                command, env=_environment(), capture_output=True, text=True, timeout=30, check=False
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EmbeddedServiceError(f"The database {name} cannot be created: {error}") from error
+        if answer.returncode != 0 and "already exists" not in answer.stderr:
+            raise EmbeddedServiceError(f"The database {name} cannot be created: {answer.stderr.strip()}")
 
     def dsn(self, user: str, database: str) -> str:
         """A `postgresql://` URL through the socket, as asyncpg (and SQLAlchemy, with its driver's name) takes it."""
@@ -107,10 +127,14 @@ class EmbeddedPostgres:
         """The server's exit status, or None while it runs."""
         return self._running().poll()
 
-    def stop(self) -> None:
-        """Ends the server within 16 s (open transactions are rolled back) and frees the folder. May be repeated."""
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Ends the server within `seconds` and frees the folder; open transactions are rolled back. May be repeated.
+
+        A fast shutdown comes first and, for the last fifth of the time, an immediate one, after which the next start
+        replays the log (server-shutdown in PostgreSQL's manual).
+        """
         if self._child is not None:
-            self._child.stop(STOP_STEPS)
+            self._child.stop((StopStep(signal.SIGINT, seconds * 0.8), StopStep(signal.SIGQUIT, seconds * 0.2)))
             self._child = None
             self._socket.remove()
         self._lock.release()
@@ -160,6 +184,7 @@ class EmbeddedPostgres:
             death_signal=signal.SIGINT,
             environment=_environment(),
             become=user.become,
+            inherited=(self._lock.file,),
         )
 
 

@@ -1,7 +1,6 @@
 """Reading `postmaster.pid`: whether the server is ready, and whether the file is left over from a dead one."""
 
 import os
-import time
 from pathlib import Path
 from typing import Final
 
@@ -10,8 +9,6 @@ from cli.embedded.errors import EmbeddedServiceError
 # Line numbers of miscadmin.h: LOCK_FILE_LINE_PID and LOCK_FILE_LINE_PM_STATUS, from zero.
 PID_LINE: Final = 0
 STATUS_LINE: Final = 7
-# A server whose supervisor was killed is on its way down by itself.
-LEAVING_SECONDS: Final = 20.0
 
 
 def is_ready(data: Path, pid: int) -> bool:
@@ -21,20 +18,17 @@ def is_ready(data: Path, pid: int) -> bool:
 
 
 def clear_stale_pid_file(data: Path) -> None:
-    """Removes a pid file whose process is no PostgreSQL on `data`; waits for one that is still going down.
+    """Removes a pid file whose process is no PostgreSQL on `data`.
 
-    PostgreSQL itself only asks whether the number is in use, and takes any process that inherited it for a server.
-    Raises EmbeddedServiceError when a server still runs on `data` after 20 s.
+    PostgreSQL itself only asks whether the number is in use, and takes any process that got it since for a server.
+    Raises EmbeddedServiceError when a server that does not hold the folder's lock, as one started by hand, runs there.
     """
     lines = _lines(data)
     if not lines:
         return
     pid = int(lines[PID_LINE]) if lines[PID_LINE].isdigit() else 0
-    give_up = time.monotonic() + LEAVING_SECONDS
-    while pid > 0 and _serves(pid, data):
-        if time.monotonic() > give_up:
-            raise EmbeddedServiceError(f"Another PostgreSQL (process {pid}) still runs on {data}.")
-        time.sleep(0.02)
+    if pid > 0 and _serves(pid, data):
+        raise EmbeddedServiceError(f"Another PostgreSQL (process {pid}) runs on {data}.")
     (data / "postmaster.pid").unlink(missing_ok=True)
 
 

@@ -1,6 +1,5 @@
-"""A service's own folder: making it, locking it, and a short place for its socket."""
+"""A service's own folder, and a short place for its socket."""
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -12,34 +11,6 @@ from cli.embedded.errors import EmbeddedServiceError
 
 # sun_path is 108 bytes with its closing zero (unix(7)).
 LONGEST_SOCKET_PATH = 107
-
-
-class FolderLock:
-    """An exclusive flock on `<folder>/lock`, held until released or until the process ends."""
-
-    def __init__(self, folder: Path, owner: str) -> None:
-        """`owner` names in an error what the folder belongs to, as in "PostgreSQL"."""
-        self._path = folder / "lock"
-        self._owner = owner
-        self._file: int | None = None
-
-    def acquire(self) -> None:
-        """Takes the lock at once or raises EmbeddedServiceError."""
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            raise EmbeddedServiceError(
-                f"{self._owner} in {self._path.parent} is already in use by another process."
-            ) from None
-        self._file = file
-
-    def release(self) -> None:
-        """Gives the lock back; harmless when it is not held."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
 
 
 def make_folder(folder: Path, mode: int = 0o700) -> None:

@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 from cli.embedded.child import Child, StopStep, last_lines, rotate_log, start_child
 from cli.embedded.errors import EmbeddedServiceError
-from cli.embedded.service_folder import FolderLock, SocketFolder, make_folder
+from cli.embedded.folder_lock import FolderLock
+from cli.embedded.service_folder import SocketFolder, make_folder
 
 READY_SECONDS: Final = 30.0
-STOP_STEPS: Final = (StopStep(signal.SIGTERM, 10),)
+STOP_SECONDS: Final = 10.0
 MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -56,12 +57,8 @@ class EmbeddedValkey:
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
         """The second half of `start`: the data is loaded. Raises EmbeddedServiceError, with the server stopped."""
-        child = self._running()
         give_up = time.monotonic() + seconds
-        while not self._answers():
-            if child.poll() is not None:
-                self.stop()
-                raise EmbeddedServiceError(f"Valkey ended while it started:\n{last_lines(self._log)}")
+        while not self.answers():
             if time.monotonic() > give_up:
                 self.stop()
                 raise EmbeddedServiceError(f"Valkey was not ready in {seconds:.0f} s:\n{last_lines(self._log)}")
@@ -81,10 +78,10 @@ class EmbeddedValkey:
         """The server's exit status, or None while it runs."""
         return self._running().poll()
 
-    def stop(self) -> None:
-        """Ends the server within 10 s and frees the folder. May be repeated."""
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Ends the server within `seconds` and frees the folder. May be repeated."""
         if self._child is not None:
-            self._child.stop(STOP_STEPS)
+            self._child.stop((StopStep(signal.SIGTERM, seconds),))
             self._child = None
             self._socket.remove()
         self._lock.release()
@@ -115,9 +112,14 @@ class EmbeddedValkey:
             log=self._log,
             death_signal=signal.SIGTERM,
             environment=os.environ,
+            inherited=(self._lock.file,),
         )
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether the data is loaded and calls are taken. Raises EmbeddedServiceError when the server ended."""
+        if self._running().poll() is not None:
+            self.stop()
+            raise EmbeddedServiceError(f"Valkey ended while it started:\n{last_lines(self._log)}")
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(1)
