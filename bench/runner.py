@@ -1,0 +1,145 @@
+"""Puts a run together: starts the targets on their cores, sends each kind of traffic to each, and collects."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import processes
+from bench.generator import Measurement, http_load, measure
+from bench.provider import provider_double
+from bench.scenarios import BURST, PACED, Scenario
+from bench.targets import BASELINE, DIRECT, TOLLBRIDGE, Target, bare_proxy, made_up_keys, tollbridge
+from bench.workload import chat_bodies, write_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run."""
+
+    scenarios: Sequence[Scenario]
+    targets: Sequence[str]
+    """Names of targets; the double itself is always measured, as what all others add to."""
+    seconds: float = 5.0
+    warm_up: float = 1.0
+    organizations: int = 10
+    keys: int = 1000
+    services_on_product_core: bool = False
+    """PostgreSQL and Valkey share Tollbridge's core instead of the load's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One kind of traffic on one target."""
+
+    scenario: Scenario
+    target: str
+    measurement: Measurement
+
+
+@dataclass(slots=True)
+class Report:
+    """All that a run found out."""
+
+    results: list[Result] = field(default_factory=list)
+    memory: list[tuple[str, float]] = field(default_factory=list)
+    """Peak megabytes of each process of Tollbridge and the services it started, largest first within a group."""
+    notes: list[str] = field(default_factory=list)
+
+
+class TooFewCores(Exception):
+    """A run needs a core for what is measured and one for what measures."""
+
+
+def two_cores() -> tuple[int, int]:
+    """The core for what is measured, and the one for double and load. Raises TooFewCores."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise TooFewCores("the benchmark needs two cores, and this process may use only one")
+    return cores[0], cores[1]
+
+
+def run(plan: Plan, folder: Path, progress: Callable[[str], None]) -> Report:
+    """Measures everything; `folder` takes logs, keys and the data directory.
+
+    Raises CompilerError, ProgramFailed, TooFewCores.
+    """
+    product_core, load_core = two_cores()
+    os.sched_setaffinity(0, {load_core})
+    report = Report()
+    with ExitStack() as stack:
+        targets = _start(plan, folder, stack, progress, product_core, load_core)
+        for scenario in plan.scenarios:
+            for target in targets:
+                if not target.serves(scenario):
+                    continue
+                progress(f"{scenario.title}: {target.name}")
+                measurement = _measure(plan, folder, scenario, target, load_core)
+                report.results.append(Result(scenario, target.name, measurement))
+        for target in targets:
+            report.notes += target.notes
+            if target.name == TOLLBRIDGE:
+                report.memory = _memory(target.root)
+    return report
+
+
+def _start(
+    plan: Plan, folder: Path, stack: ExitStack, progress: Callable[[str], None], product_core: int, load_core: int
+) -> list[Target]:
+    # The double bounds its own life: it must outlast the run, start-up and account making included.
+    bound = int(300 + len(plan.scenarios) * (len(plan.targets) + 1) * (plan.seconds + plan.warm_up + 5))
+    paces = (PACED, BURST)
+    double = provider_double(paces, core=load_core, log=folder / "double.log", seconds=bound)
+    ports = dict(zip(paces, stack.enter_context(double), strict=True))
+    targets = [Target(DIRECT, ports, made_up_keys(folder))]
+    if BASELINE in plan.targets:
+        progress("starting the bare proxy")
+        targets.append(stack.enter_context(bare_proxy(folder, ports, core=product_core)))
+    if TOLLBRIDGE in plan.targets:
+        progress("starting Tollbridge, making organizations and keys")
+        started = tollbridge(
+            folder,
+            ports,
+            core=product_core,
+            services_core=product_core if plan.services_on_product_core else load_core,
+            organizations=plan.organizations,
+            keys=plan.keys,
+        )
+        targets.append(stack.enter_context(started))
+    return targets
+
+
+def _measure(plan: Plan, folder: Path, scenario: Scenario, target: Target, load_core: int) -> Measurement:
+    log = folder / "load.log"
+    if scenario.grpc:
+        command = [sys.executable, "-m", "bench.grpc_streams", "--port", str(target.grpc_port)]
+        command += ["--keys", str(target.keys), "--connections", str(scenario.connections)]
+        command += ["--tokens", str(scenario.tokens), "--warm-up", str(plan.warm_up), "--seconds", str(plan.seconds)]
+        return measure(command, core=load_core, log=log, read_cpu=target.read_cpu)
+    bodies = None
+    if scenario.tokens:
+        lines = chat_bodies(stream=scenario.stream, max_tokens=scenario.tokens, model=target.model(scenario))
+        bodies = write_lines(folder / "bodies", lines)
+    command = http_load(
+        target.ports[scenario.pace],
+        keys=target.keys,
+        bodies=bodies,
+        path="/v1/chat/completions" if bodies else "/v1/models",
+        connections=scenario.connections,
+        warm_up=plan.warm_up,
+        seconds=plan.seconds,
+    )
+    return measure(command, core=load_core, log=log, read_cpu=target.read_cpu)
+
+
+def _memory(root: int) -> list[tuple[str, float]]:
+    found: list[tuple[str, float]] = []
+    groups = processes.group(root, processes.read_all())
+    for name in ("supervisor", "worker", "postgresql", "valkey", "model"):
+        peaks = [processes.peak_megabytes(process.pid) for process in groups.get(name, ())]
+        found += [(name, peak) for peak in sorted(peaks, reverse=True)]
+    return found
