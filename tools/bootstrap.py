@@ -129,8 +129,10 @@ def install(environment: Environment, lock: int) -> None:
         uv = str(environment.folder / "bin" / "uv")
     say("installing the pinned packages into .venv")
     lists = [str(environment.requirements(name)) for name in LISTS]
+    # On a terminal uv draws its own progress; elsewhere it would only list every package.
+    quiet = [] if sys.stderr.isatty() else ["--quiet"]
     with heartbeat("installing"):
-        execute([uv, "pip", "sync", "--require-hashes", "--python", str(environment.python), *lists], lock)
+        execute([uv, "pip", "sync", *quiet, "--require-hashes", "--python", str(environment.python), *lists], lock)
 
 
 def execute(command: list[str], lock: int) -> None:

@@ -21,7 +21,7 @@ AT_ONCE = 2
 STEPS: dict[str, list[str]] = {
     "types": [sys.executable, "-m", "mypy"],
     "generated": [sys.executable, "-m", "tools.generate", "--check"],
-    "layers": ["lint-imports", "--no-timing"],
+    "layers": ["lint-imports", "--no-logo"],
     "lint": ["ruff", "check", "."],
     "format": ["ruff", "format", "--check", "."],
     "proto-lint": ["buf", "lint"],
