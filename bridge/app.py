@@ -1,0 +1,198 @@
+"""Puts the bridge together: which paths are served, and what every request passes through."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from aiohttp.web import BaseRequest, Response, ServerRunner, SockSite, StreamResponse
+from multidict import CIMultiDict
+
+from bridge import error_body
+from bridge.caller import Caller, Refusal
+from bridge.catalog import Catalog
+from bridge.connection import Door
+from bridge.docs import docs_pages
+from bridge.endpoint import Endpoint
+from bridge.errors import (
+    BridgeError,
+    HeadersTooLarge,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    RouteNotFound,
+    ShuttingDown,
+)
+from bridge.event_stream import EventStream
+from bridge.exchange import Exchange
+from bridge.headers import CrossOrigin
+from bridge.health import HealthPages, Page, metrics_page
+from bridge.metadata import show_metadata
+from bridge.meters import Meters
+from bridge.origin import OriginReader
+from bridge.path_template import EncodingError, Variable, parse_template
+from bridge.router import Route, Router
+from bridge.settings import MAX_HEADER_BYTES, BridgeSettings
+
+_logger = logging.getLogger(__name__)
+
+Handler = Callable[[Exchange, Sequence[tuple[Variable, str]]], Awaitable[StreamResponse]]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Bridge:
+    """The bridge of one process. `start` serves on a socket, `stop` lets open requests end first."""
+
+    def __init__(
+        self,
+        settings: BridgeSettings,
+        catalog: Catalog,
+        caller: Caller,
+        *,
+        new_request_id: Callable[[], str],
+        render_metrics: Callable[[], bytes] | None = None,
+        meters: Meters | None = None,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        """Raises `RouteConflict` or `ProxyError`; the texts are for the operator."""
+        self._settings = settings
+        self._new_request_id = new_request_id
+        self._meters = meters
+        self._live: set[EventStream] = set()
+        self._origins = OriginReader(settings.trusted_proxies)
+        self._cross_origin = CrossOrigin(settings.cors_origins)
+        pages = _pages(settings, HealthPages(caller, settings.version, now), render_metrics)
+        endpoints = _endpoints(catalog, caller, settings, self._live)
+        self._router: Router[Handler] = Router([*pages, *endpoints])
+        self._runner: ServerRunner | None = None
+
+    async def start(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Serves on a bound socket (listening already or not), with TLS where a context is given."""
+        door = Door(self.handle, self._settings, self._answer_broken)
+        self._runner = ServerRunner(door)
+        await self._runner.setup()
+        await SockSite(self._runner, listening, ssl_context=tls, backlog=1024).start()
+
+    async def stop(self, grace_seconds: float = 30.0) -> None:
+        """Takes no new connections and lets open requests end; streams that do not in time get an error event."""
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        for site in list(runner.sites):
+            await site.stop()
+        deadline = asyncio.get_running_loop().call_later(grace_seconds, self._interrupt_streams)
+        runner._shutdown_timeout = grace_seconds + 1.0
+        try:
+            await runner.cleanup()
+        finally:
+            deadline.cancel()
+
+    async def handle(self, request: BaseRequest) -> StreamResponse:
+        """Answers one request; nothing but a connection that is gone comes out as an exception."""
+        started = time.perf_counter()
+        exchange = self._meet(request, started)
+        try:
+            response = await self._serve(exchange)
+        except BridgeError as error:
+            answer = error_body.of_bridge_error(error, exchange.origin.request_id)
+            response = exchange.refuse(answer, closes=error.closes)
+        except Refusal as refusal:
+            response = _refuse(exchange, refusal)
+        except ConnectionError:
+            raise
+        except Exception:
+            _logger.exception("A request broke, %s", exchange.origin)
+            answer = error_body.of_bridge_error(InternalError(), exchange.origin.request_id)
+            response = exchange.refuse(answer, closes=True)
+        if self._meters is not None:
+            self._meters.count(exchange.label, response.status, time.perf_counter() - started)
+        return response
+
+    def _meet(self, request: BaseRequest, started: float) -> Exchange:
+        target = request.raw_path if request.raw_path.startswith("/") else request.rel_url.raw_path_qs
+        path, _, query = target.partition("?")
+        transport = request.transport
+        tls = transport is not None and transport.get_extra_info("sslcontext") is not None
+        origin = self._origins.read(request.remote or "", tls, request.headers, self._new_request_id())
+        return Exchange(request, path, query, origin, self._cross_origin, started)
+
+    async def _serve(self, exchange: Exchange) -> StreamResponse:
+        request = exchange.request
+        if sum(len(name) + len(value) for name, value in request.raw_headers) > MAX_HEADER_BYTES:
+            raise HeadersTooLarge(MAX_HEADER_BYTES)
+        try:
+            found = self._router.find(request.method, exchange.path)
+        except EncodingError as error:
+            raise InvalidRequest(str(error)) from None
+        if found is None:
+            raise RouteNotFound()
+        if found.target is not None:
+            return await found.target(exchange, found.variables)
+        if request.method == "OPTIONS":
+            return self._answer_options(exchange, found.allowed)
+        raise MethodNotAllowed(request.method, found.allowed)
+
+    def _answer_options(self, exchange: Exchange, allowed: Sequence[str]) -> Response:
+        headers = exchange.headers({"Allow": ", ".join(allowed)})
+        self._cross_origin.add_preflight(exchange.request.headers, headers)
+        return Response(status=204, headers=headers)
+
+    def _answer_broken(self, request: BaseRequest, status: int) -> Response:
+        exchange = self._meet(request, time.perf_counter())
+        error = InternalError() if status >= 500 else InvalidRequest("The request is not valid HTTP.")
+        return exchange.refuse(error_body.of_bridge_error(error, exchange.origin.request_id), closes=True)
+
+    def _interrupt_streams(self) -> None:
+        for stream in list(self._live):
+            stream.interrupt_soon(_shutting_down)
+
+
+def _refuse(exchange: Exchange, refusal: Refusal) -> Response:
+    shown: CIMultiDict[str] = CIMultiDict()
+    show_metadata(refusal.trailing_metadata, shown)
+    answer = error_body.of_refusal(refusal, shown.get("x-request-id", exchange.origin.request_id))
+    shown.update(answer.headers)
+    answer.headers = dict(shown)
+    return exchange.refuse(answer)
+
+
+def _shutting_down(request_id: str) -> error_body.ErrorAnswer:
+    return error_body.of_bridge_error(ShuttingDown(), request_id)
+
+
+def _pages(
+    settings: BridgeSettings, health: HealthPages, render_metrics: Callable[[], bytes] | None
+) -> Iterator[Route[Handler]]:
+    pages: dict[str, Page] = {"/health": health.alive, "/health/ready": health.ready}
+    if render_metrics is not None:
+        pages["/metrics"] = metrics_page(render_metrics)
+    if settings.openapi_path is not None:
+        pages.update(docs_pages(settings.openapi_path))
+    for path, page in pages.items():
+        yield Route("GET", parse_template(path), _as_handler(page, path), f"the page {path}")
+
+
+def _as_handler(page: Page, path: str) -> Handler:
+    async def handle(exchange: Exchange, _: Sequence[tuple[Variable, str]]) -> StreamResponse:
+        exchange.label = path
+        return await page(exchange)
+
+    return handle
+
+
+def _endpoints(
+    catalog: Catalog, caller: Caller, settings: BridgeSettings, live: set[EventStream]
+) -> Iterator[Route[Handler]]:
+    for method in catalog.methods:
+        # A method that does not say who may call it is never served.
+        for binding in method.bindings if method.access is not None else ():
+            endpoint = Endpoint(method, binding, caller, settings, live)
+            yield Route(binding.http_verb, binding.template, endpoint, method.full_name)

@@ -1,0 +1,111 @@
+"""Reads a request's body within its bounds: 32 MB as it comes, 32 MB unpacked, no long silence."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from functools import lru_cache
+
+from aiohttp.web import BaseRequest, RequestPayloadError
+
+from bridge.caller import MAX_BODY_BYTES
+from bridge.errors import BodyTimeout, InvalidRequest, TooLarge, UnsupportedMediaType
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_GZIP_WINDOW = 31
+_ZLIB_WINDOW = 15
+_RAW_WINDOW = -15
+
+
+def check_content_type(value: str | None) -> None:
+    """Refuses what cannot be JSON in UTF-8; a body without a content type is taken as JSON.
+
+    Raises `UnsupportedMediaType` for another type and `InvalidRequest` for another charset.
+    """
+    if value is None:
+        return
+    media_type, charset = parse_content_type(value)
+    if media_type != "application/json" and not (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    ):
+        raise UnsupportedMediaType("The body must be JSON; send 'Content-Type: application/json'.")
+    if charset not in ("", "utf-8", "utf8"):
+        raise InvalidRequest("The body must be JSON in UTF-8; another charset is not taken.", field="Content-Type")
+
+
+@lru_cache(maxsize=256)
+def parse_content_type(value: str) -> tuple[str, str]:
+    """The media type and charset of a Content-Type header, in lower case; "" where there is none."""
+    media_type, *parameters = value.split(";")
+    charset = ""
+    for parameter in parameters:
+        name, _, text = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            charset = text.strip().strip('"').lower()
+    return media_type.strip().lower(), charset
+
+
+async def read_body(request: BaseRequest, idle_seconds: float) -> bytes:
+    """The whole body, unpacked. Raises `TooLarge`, `BodyTimeout`, `UnsupportedMediaType`, `InvalidRequest`."""
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "x-gzip", "deflate"):
+        raise UnsupportedMediaType("The body's Content-Encoding is not taken; send gzip, deflate or none.")
+    raw = await _read_raw(request, idle_seconds)
+    if encoding == "identity":
+        return raw
+    return await asyncio.to_thread(_unpack, raw, encoding)
+
+
+async def _read_raw(request: BaseRequest, idle_seconds: float) -> bytes:
+    length = request.content_length
+    if length is not None:
+        _check_size(length)
+    content = request.content
+    if content.is_eof():
+        data = content.read_nowait()
+        _check_size(len(data))
+        return data
+    await _invite(request)
+    parts = bytearray()
+    try:
+        while not content.at_eof():
+            async with asyncio.timeout(idle_seconds):
+                parts += await content.readany()
+            _check_size(len(parts))
+    except TimeoutError:
+        raise BodyTimeout(idle_seconds) from None
+    except RequestPayloadError:
+        raise InvalidRequest("The body is not framed as HTTP asks.") from None
+    return bytes(parts)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BODY_BYTES:
+        raise TooLarge(MAX_BODY_BYTES)
+
+
+async def _invite(request: BaseRequest) -> None:
+    """Answers `Expect: 100-continue`, so that the body is only sent when it is wanted."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(_CONTINUE)
+        # The interim answer is no part of the real one, whose bytes decide whether an error can still be sent.
+        request.writer.output_size = 0
+
+
+def _unpack(raw: bytes, encoding: str) -> bytes:
+    window = _GZIP_WINDOW if "gzip" in encoding else _deflate_window(raw)
+    unpacker = zlib.decompressobj(window)
+    try:
+        data = unpacker.decompress(raw, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        raise InvalidRequest(f"The body is not valid {encoding}.") from None
+    _check_size(len(data))
+    if not unpacker.eof or unpacker.unused_data:
+        raise InvalidRequest(f"The body is not valid {encoding}.")
+    return data
+
+
+def _deflate_window(raw: bytes) -> int:
+    """RFC 9110 means zlib's format by `deflate`; some clients send it bare."""
+    wrapped = len(raw) >= 2 and raw[0] & 0x0F == 8 and int.from_bytes(raw[:2], "big") % 31 == 0
+    return _ZLIB_WINDOW if wrapped else _RAW_WINDOW

@@ -1,0 +1,62 @@
+"""`/docs` and `/openapi.json`: the API's own description, served from this process alone.
+
+The page is Scalar's API reference, vendored in `static/scalar/`. Its Content-Security-Policy lets the browser talk to
+nobody but us, whatever the bundle would like to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aiohttp.web import Response
+
+from bridge import headers as header_sets
+from bridge.exchange import Exchange
+
+_STATIC = Path(__file__).parent / "static"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+
+Page = Callable[[Exchange], Awaitable[Response]]
+
+
+def docs_pages(openapi_path: Path) -> dict[str, Page]:
+    """Every page of the documentation by its path."""
+    return {
+        "/docs": _file_page(_STATIC / "docs.html", "text/html; charset=utf-8", fresh_seconds=0),
+        "/docs/start.js": _file_page(_STATIC / "start.js", "text/javascript; charset=utf-8", fresh_seconds=0),
+        "/docs/scalar.js": _file_page(
+            _STATIC / "scalar" / "standalone.js", "text/javascript; charset=utf-8", fresh_seconds=3600
+        ),
+        "/openapi.json": _file_page(openapi_path, "application/json", fresh_seconds=0),
+    }
+
+
+def _file_page(path: Path, content_type: str, fresh_seconds: int) -> Page:
+    """A file, read and packed once; browsers keep it and ask again by its ETag."""
+    body = path.read_bytes()
+    packed = header_sets.gzip(body)
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    fixed = {
+        "Content-Type": content_type,
+        "Content-Security-Policy": _POLICY,
+        "Cache-Control": f"public, max-age={fresh_seconds}" if fresh_seconds else "no-cache",
+        "ETag": etag,
+        "Vary": "Accept-Encoding",
+    }
+
+    async def show(exchange: Exchange) -> Response:
+        answer_headers = exchange.headers(fixed)
+        if exchange.request.headers.get("If-None-Match") == etag:
+            return Response(status=304, headers=answer_headers)
+        if not header_sets.accepts_gzip(exchange.request.headers.get("Accept-Encoding", "")):
+            return Response(body=body, headers=answer_headers)
+        answer_headers["Content-Encoding"] = "gzip"
+        return Response(body=packed, headers=answer_headers)
+
+    return show

@@ -1,0 +1,160 @@
+"""Serves one binding: request in, call, answer out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiohttp.web import Response, StreamResponse
+from google.protobuf.message import Message
+from multidict import CIMultiDict
+
+from bridge import error_body, transcode
+from bridge.body import check_content_type, read_body
+from bridge.caller import Call, Caller, Metadata, Refusal, Reply
+from bridge.catalog import Binding, Method
+from bridge.errors import InternalError
+from bridge.event_stream import EventStream
+from bridge.exchange import Exchange
+from bridge.headers import EVENT_STREAM
+from bridge.metadata import request_metadata, show_metadata
+from bridge.path_template import Variable
+from bridge.settings import BridgeSettings
+
+_logger = logging.getLogger(__name__)
+_EVENT_STREAM_TYPE = "text/event-stream"
+_BYTES_OFF_LOOP = 256 * 1024
+"""From this size on JSON is read in a thread, so that other calls go on meanwhile."""
+
+
+class Endpoint:
+    """One binding of one method, made once and called for every request that the router gives it."""
+
+    def __init__(
+        self, method: Method, binding: Binding, caller: Caller, settings: BridgeSettings, live: set[EventStream]
+    ) -> None:
+        """`live` holds the open streams of all endpoints, for whoever shuts the bridge down."""
+        self.method = method
+        self._live = live
+        self.binding = binding
+        self._caller = caller
+        self._settings = settings
+        self._wants_json = transcode.wants_json(method, binding)
+        self._wants_credential = method.wants_credential
+
+    async def __call__(self, exchange: Exchange, variables: Sequence[tuple[Variable, str]]) -> StreamResponse:
+        """Answers one request. Raises `BridgeError`, or `Refusal` before anything was sent."""
+        exchange.label = self.method.full_name
+        # The credential is looked for before anything of the body is read.
+        metadata = request_metadata(exchange.request.headers, self._wants_credential)
+        request = await self._read_request(exchange, variables)
+        call = Call(self.method.rpc_path, request, metadata, exchange.origin, self._settings.call_timeout)
+        reply = self._caller.call(call)
+        try:
+            if self.method.server_streaming:
+                return await self._answer_stream(exchange, reply)
+            return await self._answer_one(exchange, reply)
+        finally:
+            await reply.aclose()
+
+    async def _read_request(self, exchange: Exchange, variables: Sequence[tuple[Variable, str]]) -> Message:
+        body = b""
+        content_type = exchange.request.headers.get("Content-Type")
+        if self.binding.body:
+            if self._wants_json:
+                check_content_type(content_type)
+            body = await read_body(exchange.request, self._settings.body_idle_seconds)
+        default_type = "application/json" if self._wants_json else "application/octet-stream"
+        arguments = (self.method, self.binding, variables, exchange.query, body, content_type or default_type)
+        if len(body) > _BYTES_OFF_LOOP and not self.method.takes_http_body:
+            return await asyncio.to_thread(transcode.read_request, *arguments)
+        return transcode.read_request(*arguments)
+
+    async def _answer_one(self, exchange: Exchange, reply: Reply) -> Response:
+        message = await reply.read()
+        initial = await reply.initial_metadata()
+        if message is None or await reply.read() is not None:
+            _logger.error("%s did not answer with one message, request %s", self.method.full_name, exchange.origin)
+            raise InternalError()
+        return self._whole_answer(exchange, [message], initial, reply.trailing_metadata())
+
+    async def _answer_stream(self, exchange: Exchange, reply: Reply) -> StreamResponse:
+        first = await reply.read()
+        initial = await reply.initial_metadata()
+        if not self.method.returns_http_body:
+            return await self._send_events(exchange, reply, first, initial, self._json_event)
+        if first is not None and _is_event_stream(first):
+            return await self._send_events(exchange, reply, first, initial, _raw_event)
+        return await self._collect(exchange, reply, first, initial)
+
+    async def _collect(
+        self, exchange: Exchange, reply: Reply, first: Message | None, initial: Metadata
+    ) -> StreamResponse:
+        messages: list[Message] = []
+        message = first
+        while message is not None:
+            messages.append(message)
+            message = await reply.read()
+        return self._whole_answer(exchange, messages, initial, reply.trailing_metadata())
+
+    def _whole_answer(
+        self, exchange: Exchange, messages: Sequence[Message], initial: Metadata, trailing: Metadata
+    ) -> Response:
+        shown: CIMultiDict[str] = CIMultiDict()
+        show_metadata(initial, shown)
+        show_metadata(trailing, shown)
+        raw = [transcode.raw_answer(self.method, self.binding, message) for message in messages]
+        if not raw or raw[0] is None:
+            body, content_type = b"".join(transcode.write_json(self.binding, each) for each in messages), ""
+        else:
+            body, content_type = b"".join(part.data for part in raw), raw[0].content_type
+        return exchange.answer(self.method.http_success, body, content_type or "application/json", shown)
+
+    async def _send_events(
+        self,
+        exchange: Exchange,
+        reply: Reply,
+        first: Message | None,
+        initial: Metadata,
+        to_event: Callable[[Message], bytes],
+    ) -> StreamResponse:
+        headers = exchange.headers(EVENT_STREAM)
+        show_metadata(initial, headers)
+        if exchange.request.method == "HEAD":
+            return Response(status=self.method.http_success, headers=headers)
+        response = StreamResponse(status=self.method.http_success, headers=headers)
+        stream = EventStream(exchange, response, self._settings.ping_seconds)
+        self._live.add(stream)
+        try:
+            await stream.open()
+            message = first
+            while message is not None:
+                await stream.send(to_event(message))
+                message = await reply.read()
+        except Refusal as refusal:
+            await stream.fail(error_body.of_refusal(refusal, exchange.origin.request_id))
+        except ConnectionError:
+            raise
+        except Exception:
+            _logger.exception("A stream of %s broke, request %s", self.method.full_name, exchange.origin)
+            await stream.fail(error_body.of_bridge_error(InternalError(), exchange.origin.request_id))
+        finally:
+            stream.stop_pings()
+            self._live.discard(stream)
+        await response.write_eof()
+        return response
+
+    def _json_event(self, message: Message) -> bytes:
+        return b"data: " + transcode.write_json(self.binding, message) + b"\n\n"
+
+
+def _is_event_stream(message: Any) -> bool:
+    content_type: str = message.content_type
+    return content_type.partition(";")[0].strip().lower() == _EVENT_STREAM_TYPE
+
+
+def _raw_event(message: Any) -> bytes:
+    data: bytes = message.data
+    return data

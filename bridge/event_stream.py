@@ -1,0 +1,101 @@
+"""An answer of server-sent events, as OpenAI's clients read it.
+
+Every event goes out at once and unpacked; silence is broken by `: ping` comments; a reader that is slower than the
+events holds the sender back; an error after the first event is an event itself, and the connection ends after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.web import StreamResponse
+
+from bridge.error_body import ErrorAnswer
+from bridge.exchange import Exchange
+
+_logger = logging.getLogger(__name__)
+_PING = b": ping\n"
+
+
+class EventStream:
+    """Open, then send, then perhaps fail; whoever made it stops the pings and ends the response in every case."""
+
+    def __init__(self, exchange: Exchange, response: StreamResponse, ping_seconds: float) -> None:
+        self._exchange = exchange
+        self._response = response
+        self._protocol = exchange.request.protocol
+        self._ping_seconds = ping_seconds
+        self._loop = asyncio.get_running_loop()
+        self._writer: AbstractStreamWriter | None = None
+        self._last_sent = 0.0
+        self._at_line_start = True
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Sends the headers; from here on errors are events."""
+        self._writer = await self._response.prepare(self._exchange.request)
+        self._last_sent = self._loop.time()
+        self._timer = self._loop.call_later(self._ping_seconds, self._break_silence)
+
+    async def send(self, event: bytes) -> None:
+        """Sends bytes as they are and waits while the reader is behind. Raises ConnectionError where it left."""
+        assert self._writer is not None
+        await self._writer.write(event)
+        self._last_sent = self._loop.time()
+        self._at_line_start = event.endswith(b"\n")
+        if self._protocol.writing_paused:
+            await self._writer.drain()
+
+    async def fail(self, error: ErrorAnswer) -> None:
+        """Sends the error as the last event; the connection ends with the answer."""
+        start = b"data: " if self._at_line_start else b"\n\ndata: "
+        self._response.force_close()
+        await self.send(start + error.body + b"\n\n")
+
+    def interrupt_soon(self, make_error: Callable[[str], ErrorAnswer]) -> None:
+        """Ends a stream from outside, for a bridge that shuts down: `make_error` makes the last event from the id."""
+        self._start_task(self._interrupt(make_error(self._exchange.origin.request_id)))
+
+    async def _interrupt(self, error: ErrorAnswer) -> None:
+        try:
+            if not self._protocol.writing_paused:
+                await self.fail(error)
+        finally:
+            self._exchange.request.task.cancel()
+
+    def stop_pings(self) -> None:
+        """No more keep-alives. Must be called in every ending."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _break_silence(self) -> None:
+        due = self._last_sent + self._ping_seconds - self._loop.time()
+        if due <= 0:
+            self._ping()
+            due = self._ping_seconds
+        self._timer = self._loop.call_later(due, self._break_silence)
+
+    def _ping(self) -> None:
+        # Inside an event (the last bytes did not end a line) a comment would break it; a reader that is behind is
+        # not helped by more bytes.
+        if not self._at_line_start or self._protocol.writing_paused or not self._protocol.connected:
+            return
+        assert self._writer is not None
+        self._start_task(self._writer.write(_PING))
+
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._end_task)
+
+    def _end_task(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        # A reader that left between the check and the write is noticed where events are sent.
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, ConnectionError):
+            _logger.error("A stream's keep-alive broke", exc_info=error)

@@ -1,0 +1,65 @@
+"""One request on its way through the bridge, with what is known about it, and the making of its answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp.web import BaseRequest, Response
+from multidict import CIMultiDict
+
+from bridge import headers as header_sets
+from bridge.caller import Origin
+from bridge.error_body import ErrorAnswer
+from bridge.headers import CrossOrigin
+
+_API_HEADERS: CIMultiDict[str] = CIMultiDict(header_sets.API)
+_JSON = "application/json"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request and its circumstances."""
+
+    request: BaseRequest
+    path: str
+    """As it came, percent-encoded, without the query."""
+    query: str
+    """As it came, without the question mark."""
+    origin: Origin
+    cross_origin: CrossOrigin
+    started: float
+    """When it came, by `time.perf_counter`."""
+    label: str = "none"
+    """What metrics call it: the method's name, never the path."""
+
+    def headers(self, more: Mapping[str, str] | None = None) -> CIMultiDict[str]:
+        """Headers of an answer that begins now: those of every API answer, and `more`."""
+        answer = _API_HEADERS.copy()
+        answer["x-request-id"] = self.origin.request_id
+        answer["X-Process-Time"] = f"{time.perf_counter() - self.started:.6f}"
+        if more:
+            answer.update(more)
+        self.cross_origin.add(self.request.headers, answer)
+        return answer
+
+    def answer(
+        self, status: int, body: bytes, content_type: str = _JSON, more: Mapping[str, str] | None = None
+    ) -> Response:
+        """A whole answer; JSON and other text is packed where it is worth it and the client takes it."""
+        answer_headers = self.headers(more)
+        answer_headers["Content-Type"] = content_type
+        if len(body) > header_sets.GZIP_FROM_BYTES and content_type.startswith((_JSON, "text/")):
+            answer_headers.add("Vary", "Accept-Encoding")
+            if header_sets.accepts_gzip(self.request.headers.get("Accept-Encoding", "")):
+                answer_headers["Content-Encoding"] = "gzip"
+                body = header_sets.gzip(body)
+        return Response(status=status, body=body, headers=answer_headers)
+
+    def refuse(self, error: ErrorAnswer, closes: bool = False) -> Response:
+        """An error as the whole answer. `closes` ends the connection after it."""
+        response = self.answer(error.status, error.body, more=error.headers)
+        if closes:
+            response.force_close()
+        return response

@@ -1,0 +1,83 @@
+"""Headers that every answer carries, and the two things that depend on what the client can take: CORS and gzip."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+COMMON = {
+    "Server": "tollbridge",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+"""On every answer."""
+
+API = {
+    **COMMON,
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+"""On every answer that no person looks at."""
+
+EVENT_STREAM = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+"""On server-sent events: no proxy may hold them back or change them."""
+
+GZIP_FROM_BYTES = 1024
+"""Smallest answer that is worth packing."""
+
+_GZIP_LEVEL = 4
+_GZIP_WINDOW = 31
+_PREFLIGHT_SECONDS = "600"
+_CORS_VERBS = "GET, POST, PUT, PATCH, DELETE"
+_CORS_HEADERS = "authorization, content-type, idempotency-key, traceparent, x-api-key"
+_CORS_EXPOSED = (
+    "x-request-id, x-process-time, openai-processing-ms, retry-after, retry-after-ms, idempotent-replayed, "
+    "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
+)
+
+
+class CrossOrigin:
+    """Which pages may call: an exact list of origins. Credentials are bearer tokens, so cookies are never allowed."""
+
+    def __init__(self, origins: Sequence[str]) -> None:
+        self._origins = frozenset(origins)
+
+    def add(self, request: CIMultiDictProxy[str], answer: CIMultiDict[str]) -> None:
+        """Adds what the asking page's browser needs to see. Nothing for other pages."""
+        if not self._origins:
+            return
+        answer.add("Vary", "Origin")
+        origin = request.get("Origin")
+        if origin in self._origins:
+            answer["Access-Control-Allow-Origin"] = origin
+            answer["Access-Control-Expose-Headers"] = _CORS_EXPOSED
+
+    def add_preflight(self, request: CIMultiDictProxy[str], answer: CIMultiDict[str]) -> None:
+        """Adds what a preflight of an allowed page asks for."""
+        if request.get("Origin") in self._origins and "Access-Control-Request-Method" in request:
+            answer["Access-Control-Allow-Methods"] = _CORS_VERBS
+            answer["Access-Control-Allow-Headers"] = _CORS_HEADERS
+            answer["Access-Control-Max-Age"] = _PREFLIGHT_SECONDS
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether an Accept-Encoding header allows gzip (RFC 9110, 12.5.3)."""
+    for entry in accept_encoding.lower().split(","):
+        coding, _, parameters = entry.partition(";")
+        if coding.strip() in ("gzip", "x-gzip", "*"):
+            return parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
+
+
+def gzip(body: bytes) -> bytes:
+    """The body packed; the same bytes give the same result (no time stamp)."""
+    packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+    return packer.compress(body) + packer.flush()

@@ -1,0 +1,85 @@
+"""Sets fields of a request from the path and from the query.
+
+A query parameter names a field by its way through the request (`filter.page_size=3`), each step in either spelling.
+A repeated field takes a parameter for each value; any other may come once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from bridge import scalars, well_known
+from bridge.catalog import readable_from_text
+from bridge.message_reader import FieldProblem, fields_by_any_name
+from bridge.scalars import WrongValue
+
+MAX_PARAMETERS = 1000
+"""Most query parameters of a request."""
+
+
+def read_query(message: Message, query: str, taken: set[str]) -> None:
+    """Sets fields from a raw query. `taken` names fields that path or body give, "*" all. Raises `FieldProblem`."""
+    given = set(taken)
+    for name, text in _split(query):
+        fields = _find(message, name)
+        path = ".".join(field.name for field in fields)
+        _check_once(path, fields[-1], given, taken)
+        set_from_text(message, fields, text, path)
+
+
+def set_from_text(message: Message, fields: Sequence[FieldDescriptor], text: str, path: str) -> None:
+    """Sets (or appends to) the field at the end of `fields`. Raises `FieldProblem`."""
+    for field in fields[:-1]:
+        message = getattr(message, field.name)
+    last = fields[-1]
+    target: Any = getattr(message, last.name)
+    try:
+        if last.message_type is not None:
+            child = target.add() if last.is_repeated else target
+            child.Clear()
+            child.SetInParent()
+            well_known.read_text(child, text)
+        elif last.is_repeated:
+            target.append(scalars.from_text(last, text))
+        else:
+            setattr(message, last.name, scalars.from_text(last, text))
+    except WrongValue as problem:
+        raise FieldProblem(path, str(problem)) from None
+
+
+def _split(query: str) -> Iterator[tuple[str, str]]:
+    try:
+        yield from parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+    except UnicodeError:
+        raise FieldProblem("", "has a query that is not valid UTF-8") from None
+    except ValueError:
+        raise FieldProblem("", f"has a query of more than {MAX_PARAMETERS} parameters") from None
+
+
+def _find(message: Message, name: str) -> list[FieldDescriptor]:
+    fields: list[FieldDescriptor] = []
+    inside: Descriptor | None = cast("Descriptor", message.DESCRIPTOR)
+    for step in name.split("."):
+        field = None if inside is None else fields_by_any_name(inside).get(step)
+        if field is None or (fields and fields[-1].is_repeated):
+            raise FieldProblem(name[:100], "is not a known parameter")
+        fields.append(field)
+        inside = None if field.message_type is None or readable_from_text(field.message_type) else field.message_type
+    if inside is not None:
+        raise FieldProblem(name[:100], "is a message; name one of its fields")
+    return fields
+
+
+def _check_once(path: str, field: FieldDescriptor, given: set[str], taken: set[str]) -> None:
+    if "*" in taken:
+        raise FieldProblem(path, "belongs in the body, not in the query")
+    if any(path == other or path.startswith(f"{other}.") for other in taken):
+        raise FieldProblem(path, "is given twice, in the query and in the path or body")
+    if not field.is_repeated and path in given:
+        raise FieldProblem(path, "is given twice in the query")
+    given.add(path)
