@@ -1,0 +1,144 @@
+"""The gRPC side of the pipeline: a generic handler for grpc.aio.
+
+Requests reach the pipeline as bytes, so that a call without a credential is refused before anything is parsed, and
+malformed bytes are INVALID_ARGUMENT (grpc.aio's own answer would be UNKNOWN with the exception's text).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import unquote
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+
+from server.rpc.context import MetadataPair
+from server.rpc.methods import Method
+from server.rpc.pipeline import Incoming, Pipeline
+from server.rpc.principal import Origin
+
+MAX_MESSAGE_BYTES: Final = 33 * 1024 * 1024
+MAX_METADATA_BYTES: Final = 16 * 1024
+
+SERVER_OPTIONS: Final[Sequence[tuple[str, Any]]] = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.server.max_pending_requests", 100_000),
+    ("grpc.max_connection_age_ms", 300_000),
+    ("grpc.max_connection_age_grace_ms", 600_000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+"""Limits that both transports share, and what grpc's defaults would break: a burst of streams was dropped at the
+default of pending requests."""
+
+_RESERVED: Final = ("tollbridge-", "grpc-", ":")
+_FORWARDED: Final = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip"})
+
+_ServicerContext = grpc.aio.ServicerContext[Any, Any]
+
+
+class GrpcEdge(grpc.GenericRpcHandler):
+    """Feeds calls of every served method into the pipeline. Unknown methods are grpc's own UNIMPLEMENTED."""
+
+    def __init__(self, methods: Mapping[str, Method], pipeline: Pipeline, new_request_id: Callable[[], str]) -> None:
+        self._pipeline = pipeline
+        self._new_request_id = new_request_id
+        self._handlers = {path: self._handler(method) for path, method in methods.items()}
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """The handler of a method, for grpc."""
+        return self._handlers.get(handler_call_details.method)
+
+    def _handler(self, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
+        if method.unary is not None:
+
+            async def unary(request: bytes, context: _ServicerContext) -> Message | None:
+                outgoing = _UnaryOutgoing(context)
+                await self._serve(method, request, context, outgoing)
+                return outgoing.reply
+
+            return grpc.unary_unary_rpc_method_handler(unary, None, _serialize)
+
+        async def stream(request: bytes, context: _ServicerContext) -> None:
+            await self._serve(method, request, context, _StreamOutgoing(context))
+
+        return grpc.unary_stream_rpc_method_handler(stream, None, _serialize)
+
+    async def _serve(
+        self, method: Method, request: bytes, context: _ServicerContext, outgoing: _UnaryOutgoing | _StreamOutgoing
+    ) -> None:
+        remaining: float | None = context.time_remaining()
+        incoming = Incoming(
+            method=method,
+            request=request,
+            metadata=trusted_metadata(context.invocation_metadata() or ()),  # type: ignore[arg-type]
+            origin=Origin(ip_of(context.peer()), "grpc", self._new_request_id()),
+            deadline=None if remaining is None else time.monotonic() + remaining,
+        )
+        ending = await self._pipeline.run(incoming, outgoing)
+        if ending.status is None:
+            context.set_trailing_metadata(tuple(ending.trailing_metadata))
+            return
+        trailing = (
+            *ending.trailing_metadata,
+            ("x-request-id", incoming.origin.request_id),
+            ("grpc-status-details-bin", ending.status.SerializeToString()),
+        )
+        await context.abort(_CODES[ending.status.code], _public_text(ending.status), trailing)
+
+
+def trusted_metadata(pairs: Sequence[tuple[str, str | bytes]]) -> Mapping[str, str | bytes]:
+    """The caller's metadata without reserved and forwarded names, which nobody may write; a repeated name: its last."""
+    return {name: value for name, value in pairs if not name.startswith(_RESERVED) and name not in _FORWARDED}
+
+
+def ip_of(peer: str) -> str:
+    """The address in grpc's peer text: `ipv4:127.0.0.1:5000`, `ipv6:%5B::1%5D:5000`, `unix:…` (empty)."""
+    kind, _, rest = unquote(peer).partition(":")
+    if kind not in {"ipv4", "ipv6"}:
+        return ""
+    return rest.rpartition(":")[0].strip("[]")
+
+
+class _UnaryOutgoing:
+    """Keeps the one message for grpc to send."""
+
+    def __init__(self, context: _ServicerContext) -> None:
+        self._context = context
+        self.reply: Message | None = None
+
+    async def send_initial_metadata(self, metadata: Sequence[MetadataPair]) -> None:
+        await self._context.send_initial_metadata(tuple(metadata))
+
+    async def send(self, message: Message) -> None:
+        self.reply = message
+
+
+class _StreamOutgoing:
+    """Writes each message as it comes; a write returns when flow control lets it through."""
+
+    def __init__(self, context: _ServicerContext) -> None:
+        self._context = context
+
+    async def send_initial_metadata(self, metadata: Sequence[MetadataPair]) -> None:
+        await self._context.send_initial_metadata(tuple(metadata))
+
+    async def send(self, message: Message) -> None:
+        await self._context.write(message)
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _public_text(status: status_pb2.Status) -> str:
+    return str(status.message)
+
+
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}

@@ -1,0 +1,83 @@
+"""The methods that are served: descriptors on one side, servicers on the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from google.protobuf import descriptor_pool, message_factory
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+
+from server.rpc.access import AccessRule, rule_of
+from server.rpc.context import CallContext
+
+UnaryHandler = Callable[[Any, CallContext], Awaitable[Message]]
+StreamHandler = Callable[[Any, CallContext], AsyncIterator[Message]]
+
+_WORD: Final = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+class ServicerMismatchError(Exception):
+    """A servicer and its service in the protos do not fit together; found at start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method that is served."""
+
+    path: str
+    """`/package.Service/Method`."""
+    request_class: type[Message]
+    rule: AccessRule
+    unary: UnaryHandler | None
+    """Set for methods that answer once."""
+    stream: StreamHandler | None
+    """Set for methods that answer with a stream."""
+
+
+def method_table(servicers: Iterable[object]) -> Mapping[str, Method]:
+    """The servicers' methods by path. Methods without an access option are left out: they are never served.
+
+    A servicer names its service in `NAME` and has a method for each RPC, in snake case. Raises
+    `ServicerMismatchError` where one is missing or the service is unknown.
+    """
+    table: dict[str, Method] = {}
+    for servicer in servicers:
+        for descriptor in _service(servicer).methods:
+            method = _method(servicer, descriptor)
+            if method is not None:
+                table[method.path] = method
+    return table
+
+
+def path_of(descriptor: MethodDescriptor) -> str:
+    """`/package.Service/Method`."""
+    return f"/{descriptor.containing_service.full_name}/{descriptor.name}"
+
+
+def _service(servicer: object) -> ServiceDescriptor:
+    name = getattr(servicer, "NAME", None)
+    try:
+        return descriptor_pool.Default().FindServiceByName(cast(str, name))
+    except (KeyError, TypeError) as error:
+        raise ServicerMismatchError(f"{type(servicer).__name__}.NAME is no known service: {name!r}") from error
+
+
+def _method(servicer: object, descriptor: MethodDescriptor) -> Method | None:
+    rule = rule_of(descriptor)
+    if rule is None:
+        return None
+    name = _WORD.sub("_", descriptor.name).lower()
+    handler = getattr(servicer, name, None)
+    if handler is None:
+        raise ServicerMismatchError(f"{type(servicer).__name__} has no {name} for {descriptor.full_name}")
+    return Method(
+        path=path_of(descriptor),
+        request_class=message_factory.GetMessageClass(descriptor.input_type),
+        rule=rule,
+        unary=None if descriptor.server_streaming else handler,
+        stream=handler if descriptor.server_streaming else None,
+    )

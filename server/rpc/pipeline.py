@@ -1,0 +1,213 @@
+"""What every call passes through, in this order:
+
+    id > authenticate > access > parse > validate > handle > errors > log and metrics
+
+The request id comes with the origin, made where the call arrived. Limits and money are decided by the handler for
+chat (`(admission) = ADMISSION_HANDLER`). Audit rows are written by the domain, in the transaction that they describe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from google.protobuf.message import DecodeError, Message
+from google.rpc import status_pb2
+
+from server.foundation.clock import Clock
+from server.rpc import access
+from server.rpc.context import CallContext, MetadataPair
+from server.rpc.errors import (
+    ApiError,
+    CredentialInvalidError,
+    CredentialMissingError,
+    DeadlineExceededError,
+    InternalError,
+    InvalidArgumentError,
+    UnavailableError,
+)
+from server.rpc.methods import Method
+from server.rpc.principal import Origin, Principal
+from server.rpc.validation import validate
+from server.storage.database import DatabaseUnavailableError
+
+_SCHEME: Final = "bearer "
+
+
+class Authenticator(Protocol):
+    """Turns a credential into a caller. Bound in `server.app`."""
+
+    def try_authenticate(self, credential: str) -> Principal | None:
+        """The caller, where it is known without waiting; None says nothing about the credential."""
+        ...
+
+    async def authenticate(self, credential: str, origin: Origin) -> Principal:
+        """The caller. Raises `CredentialInvalidError` and `TooManyAttemptsError`."""
+        ...
+
+
+class CallRecorder(Protocol):
+    """Hears of every call that ended: log and metrics."""
+
+    def record(self, context: CallContext, error: ApiError | None, seconds: float) -> None:
+        """`error` is None for a success."""
+        ...
+
+
+class Outgoing(Protocol):
+    """Where an answer goes: one transport's side of one call."""
+
+    async def send_initial_metadata(self, metadata: Sequence[MetadataPair]) -> None:
+        """Called once, before the first message; not at all where the call fails first."""
+        ...
+
+    async def send(self, message: Message) -> None:
+        """Returns when the transport can take another message."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A call as a transport hands it over."""
+
+    method: Method
+    request: Message | bytes
+    """Bytes where the transport has not parsed them: a caller without a credential costs no parsing."""
+    metadata: Mapping[str, str | bytes]
+    origin: Origin
+    deadline: float | None = None
+    """Monotonic seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a call ended."""
+
+    status: status_pb2.Status | None
+    """None for a success."""
+    trailing_metadata: Sequence[MetadataPair]
+
+
+class Pipeline:
+    """The one way through which calls reach handlers. Transports run it in a task of the call's own."""
+
+    def __init__(self, authenticator: Authenticator, recorder: CallRecorder, clock: Clock) -> None:
+        self._authenticator = authenticator
+        self._recorder = recorder
+        self._clock = clock
+
+    async def run(self, incoming: Incoming, outgoing: Outgoing) -> Ending:
+        """Answers the call, and says how it ended. Raises only CancelledError, when the caller has left."""
+        begin = self._clock.monotonic()
+        method = incoming.method
+        context = CallContext(method.path, incoming.origin, dict(incoming.metadata), deadline=incoming.deadline)
+        error: ApiError | None = None
+        try:
+            await self._answer(incoming, context, outgoing)
+        except asyncio.CancelledError:
+            self._recorder.record(context, _Left(), self._clock.monotonic() - begin)
+            raise
+        except Exception as raised:  # noqa: BLE001 - the one place where every failure becomes a status
+            error = as_api_error(raised)
+        self._recorder.record(context, error, self._clock.monotonic() - begin)
+        status = None if error is None else error.to_status(context.request_id)
+        return Ending(status, context.trailing_metadata)
+
+    async def _answer(self, incoming: Incoming, context: CallContext, outgoing: Outgoing) -> None:
+        if incoming.deadline is None:
+            await self._admit_and_handle(incoming, context, outgoing)
+            return
+        limit = asyncio.timeout(incoming.deadline - self._clock.monotonic())
+        try:
+            async with limit:
+                await self._admit_and_handle(incoming, context, outgoing)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise DeadlineExceededError from error
+
+    async def _admit_and_handle(self, incoming: Incoming, context: CallContext, outgoing: Outgoing) -> None:
+        method = incoming.method
+        if not method.rule.public:
+            context.caller = await self._authenticate(context)
+            access.check(method.rule, method.path, context.caller)
+        request = parse(method, incoming.request)
+        validate(request)
+        context.initial_metadata.append(("x-request-id", context.request_id))
+        if method.unary is not None:
+            reply = await method.unary(request, context)
+            await outgoing.send_initial_metadata(context.initial_metadata)
+            await outgoing.send(reply)
+            return
+        await _stream(method, request, context, outgoing)
+
+    async def _authenticate(self, context: CallContext) -> Principal:
+        credential = credential_of(context.metadata)
+        known = self._authenticator.try_authenticate(credential)
+        if known is not None:
+            return known
+        return await self._authenticator.authenticate(credential, context.origin)
+
+
+async def _stream(method: Method, request: Message, context: CallContext, outgoing: Outgoing) -> None:
+    assert method.stream is not None, "a method has one of its two handlers"
+    started = False
+    messages: Any = method.stream(request, context)
+    async with aclosing(messages):
+        async for message in messages:
+            if not started:
+                started = True
+                await outgoing.send_initial_metadata(context.initial_metadata)
+            await outgoing.send(message)
+    if not started:
+        await outgoing.send_initial_metadata(context.initial_metadata)
+
+
+def credential_of(metadata: Mapping[str, str | bytes]) -> str:
+    """The bearer token. Raises `CredentialMissingError` without one, `CredentialInvalidError` for another scheme."""
+    header = metadata.get("authorization")
+    if not isinstance(header, str) or not header.strip():
+        raise CredentialMissingError
+    if header[: len(_SCHEME)].lower() != _SCHEME:
+        raise CredentialInvalidError("the authorization scheme is not Bearer")
+    token = header[len(_SCHEME) :].strip()
+    if not token:
+        raise CredentialMissingError
+    return token
+
+
+def parse(method: Method, request: Message | bytes) -> Message:
+    """The request as a message. Raises `InvalidArgumentError` for bytes that are none; never with type names."""
+    if isinstance(request, Message):
+        return request
+    try:
+        return method.request_class.FromString(request)
+    except (DecodeError, RecursionError) as error:
+        raise InvalidArgumentError("The request is not a valid protobuf message.", internal=repr(error)) from error
+
+
+def as_api_error(error: Exception) -> ApiError:
+    """The error that the caller sees. What nobody expected becomes `InternalError`, with its text for the log only."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, DatabaseUnavailableError):
+        mapped: ApiError = UnavailableError(str(error))
+    else:
+        mapped = InternalError(repr(error))
+    mapped.__cause__ = error
+    return mapped
+
+
+class _Left(DeadlineExceededError):
+    """For the log only: the caller went away before the answer was done."""
+
+    @property
+    def reason_name(self) -> str:
+        return "CANCELLED"
+
+    @property
+    def grpc_code(self) -> int:
+        return 1
