@@ -1,0 +1,62 @@
+"""`tollbridge serve`: reads the options and turns into the supervisor."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from cli.supervisor.options import VARIABLE, ServeOptions
+
+CHECKOUT_DATA: Final = Path(__file__).resolve().parent.parent / "data"
+
+
+def serve(
+    data_dir: Annotated[
+        Path,
+        typer.Option(help="Everything that is kept: databases, secrets, logs.", show_default="data/ in the checkout"),
+    ] = CHECKOUT_DATA,
+    host: Annotated[str, typer.Option(envvar="HOST", help="Address that both ports listen on.")] = "127.0.0.1",
+    http_port: Annotated[
+        int, typer.Option(envvar="PORT", min=0, max=65535, help="REST and SSE; 0: any free port.")
+    ] = 8080,
+    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="gRPC; 0: any free port.")] = 50051,
+    config: Annotated[Path | None, typer.Option(help="TOML file that adds providers and models.")] = None,
+    trusted_proxies: Annotated[
+        str, typer.Option(metavar="CIDR,…", help="Networks whose forwarded addresses are believed.")
+    ] = "",
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond this machine without TLS; refused in production.")
+    ] = False,
+    ready_file: Annotated[
+        Path | None,
+        typer.Option(help="Write addresses, and the first start's secrets, here (mode 600) once everything serves."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Server processes.")] = 1,
+) -> None:
+    """Start everything: PostgreSQL, Valkey, a small local model, the bridge and the gRPC server.
+
+    DATABASE_URL (with DATABASE_OWNER_URL for migrations) and REDIS_URL name real servers to use instead of the embedded
+    ones. ENVIRONMENT=production turns the conveniences of a first try off. Ctrl-C drains and stops every child.
+
+    The ready file of an earlier start is removed when this one begins, and stays when it ends.
+    """
+    options = ServeOptions(
+        data_dir=data_dir.absolute(),
+        host=host,
+        http_port=http_port,
+        grpc_port=grpc_port,
+        config_file=config.absolute() if config else None,
+        trusted_proxies=tuple(part.strip() for part in trusted_proxies.split(",") if part.strip()),
+        insecure=insecure,
+        ready_file=ready_file.absolute() if ready_file else None,
+        workers=workers,
+        environment=os.environ.get("ENVIRONMENT", "").strip().lower() or "development",
+        database_url=os.environ.get("DATABASE_URL") or None,
+        database_owner_url=os.environ.get("DATABASE_OWNER_URL") or None,
+        redis_url=os.environ.get("REDIS_URL") or None,
+    )
+    # A new program in the same process: what reading the command line took (40 MB) does not stay for the whole run.
+    command = [sys.executable, "-P", "-m", "cli.supervisor"]
+    os.execve(sys.executable, command, {**os.environ, VARIABLE: options.to_json()})

@@ -1,0 +1,170 @@
+"""One run of `tollbridge serve`, from the lock to the last child's end."""
+
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, TextIO
+
+from cli.embedded.errors import EmbeddedServiceError
+from cli.launch import Launch
+from cli.supervisor.banner import Addresses, print_banner
+from cli.supervisor.data_dir import DataDir, write_private_json
+from cli.supervisor.errors import ServeError, StepFailedError, StopRequestedError
+from cli.supervisor.events import Events
+from cli.supervisor.exposure import check_exposure, reachable_host
+from cli.supervisor.options import Commands, ServeOptions
+from cli.supervisor.ports import Ports, open_ports
+from cli.supervisor.progress import Progress
+from cli.supervisor.services import Services
+from cli.supervisor.steps import Prepared, check_settings, prepare_database
+from cli.supervisor.workers import Workers
+
+# After a kill the old workers drain for their grace before they let go of the ports.
+PATIENCE_AFTER_KILL_SECONDS: Final = 15.0
+MODEL_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 18.0
+
+
+class Supervisor:
+    """Starts everything in order, keeps it running, and stops it in order. One run each."""
+
+    def __init__(self, options: ServeOptions, commands: Commands | None = None, stdout: TextIO = sys.stdout) -> None:
+        """`commands` are the Python children, the real ones unless given."""
+        self._options = options
+        self._commands = commands or Commands()
+        self._stdout = stdout
+        self._progress = Progress()
+        self._events = Events()
+        self._data_dir = DataDir(options.data_dir)
+        self._ports: Ports | None = None
+        self._services: Services | None = None
+        self._workers: Workers | None = None
+
+    def run(self) -> int:
+        """Serves until a signal asks to stop; returns the exit status: 0 after a stop, else 1."""
+        status = 1
+        try:
+            self._start()
+            self._keep_running()
+        except StopRequestedError:
+            status = 0
+        except StepFailedError as error:
+            # The child has said why.
+            status = error.status if error.status > 0 else 1
+        except (ServeError, EmbeddedServiceError) as error:
+            self._progress.failure(str(error))
+        except OSError as error:
+            self._progress.failure(f"{error.filename or 'The system'}: {error.strerror}.")
+        finally:
+            self._stop()
+        return status
+
+    def _start(self) -> None:
+        options, events = self._options, self._events
+        unclean = self._data_dir.acquire()
+        self._clear_ready_file()
+        check_exposure(options)
+        with self._progress.step("Settings"):
+            check_settings(self._commands, self._launch(), events)
+        patience = PATIENCE_AFTER_KILL_SECONDS if unclean else 0.0
+        self._ports = open_ports(options.host, options.http_port, options.grpc_port, patience)
+        self._services = Services(options, self._data_dir, self._progress)
+        with self._progress.step("PostgreSQL and Valkey"):
+            self._services.launch()
+            self._services.wait_for_storage(events)
+        with self._progress.step("Database"):
+            prepared = prepare_database(self._commands, self._launch(), events)
+        if prepared.secrets:
+            # Kept until a person has seen them: what follows can fail.
+            write_private_json(self._data_dir.bootstrap_file, prepared.secrets)
+        with self._progress.step("Bridge and gRPC"):
+            self._start_workers(self._ports)
+        if self._services.model is not None:
+            with self._progress.step("Local model"):
+                self._services.wait_for_model(events, MODEL_SECONDS)
+        self._announce(prepared, self._ports)
+
+    def _start_workers(self, ports: Ports) -> None:
+        options, progress = self._options, self._progress
+        workers = Workers(self._commands, self._launch(), ports.http.fileno(), options.workers, progress)
+        self._workers = workers
+        due = workers.step(set())
+        while not workers.all_serve:
+            due = workers.step(self._events.wait_or_stop(_until(due), workers.ready_fds))
+
+    def _keep_running(self) -> None:
+        assert self._workers is not None
+        assert self._services is not None
+        readable: set[int] = set()
+        while True:
+            due = [self._workers.step(readable), self._services.restart_ended()]
+            first = min((time_ for time_ in due if time_ is not None), default=None)
+            readable = self._events.wait_or_stop(_until(first), self._workers.ready_fds)
+
+    def _launch(self) -> Launch:
+        options, services, ports = self._options, self._services, self._ports
+        launch = Launch(
+            data_dir=self._data_dir.path,
+            host=options.host,
+            http_port=ports.http_port if ports else options.http_port,
+            grpc_port=ports.grpc_port if ports else options.grpc_port,
+            database_url=options.database_url or "",
+            database_owner_url=options.database_owner_url or options.database_url or "",
+            redis_url=options.redis_url or "",
+            environment=options.environment,
+            secret_file=self._data_dir.path / "secret",
+            embedded=not options.database_url,
+            insecure=options.insecure,
+            config_file=options.config_file.absolute() if options.config_file else None,
+            trusted_proxies=options.trusted_proxies,
+        )
+        if services is None:
+            return launch
+        return replace(
+            launch,
+            database_url=services.database_url,
+            database_owner_url=services.database_owner_url,
+            redis_url=services.redis_url,
+            model_base_url=services.model.base_url if services.model else None,
+            model_api_key=services.model.api_key if services.model else None,
+        )
+
+    def _announce(self, prepared: Prepared, ports: Ports) -> None:
+        host = reachable_host(self._options.host)
+        addresses = Addresses(http=f"http://{host}:{ports.http_port}", grpc=f"{host}:{ports.grpc_port}")
+        print_banner(addresses, prepared, self._data_dir.bootstrap_file, self._stdout)
+        if prepared.secrets and self._stdout.isatty():
+            self._data_dir.bootstrap_file.unlink(missing_ok=True)
+        if self._options.ready_file is not None:
+            self._write_ready_file(self._options.ready_file, addresses, prepared)
+
+    def _clear_ready_file(self) -> None:
+        path = self._options.ready_file
+        if path is None:
+            return
+        if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+            raise ServeError(f"--ready-file {path}: its folder does not exist or is not writable.")
+        path.unlink(missing_ok=True)
+
+    @staticmethod
+    def _write_ready_file(path: Path, addresses: Addresses, prepared: Prepared) -> None:
+        try:
+            write_private_json(path, {"http": addresses.http, "grpc": addresses.grpc, **prepared.secrets})
+        except OSError as error:
+            raise ServeError(f"--ready-file {path} cannot be written ({error.strerror}).") from error
+
+    def _stop(self) -> None:
+        deadline = time.monotonic() + STOP_SECONDS
+        if self._workers is not None:
+            self._workers.stop(self._events)
+        if self._services is not None:
+            self._services.stop(deadline)
+        if self._ports is not None:
+            self._ports.close()
+        self._data_dir.release()
+
+
+def _until(moment: float | None) -> float | None:
+    return None if moment is None else max(0.0, moment - time.monotonic())
