@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from server.rpc.access import AccessRule, rule_of
 from server.rpc.context import CallContext
+from tollbridge.options.v1 import options_pb2
 
 UnaryHandler = Callable[[Any, CallContext], Awaitable[Message]]
 StreamHandler = Callable[[Any, CallContext], AsyncIterator[Message]]
@@ -36,6 +37,8 @@ class Method:
     """Set for methods that answer once."""
     stream: StreamHandler | None
     """Set for methods that answer with a stream."""
+    changes: bool
+    """Whether a success may leave cached entries stale, here and in other processes."""
 
 
 def method_table(servicers: Iterable[object]) -> Mapping[str, Method]:
@@ -80,4 +83,5 @@ def _method(servicer: object, descriptor: MethodDescriptor) -> Method | None:
         rule=rule,
         unary=None if descriptor.server_streaming else handler,
         stream=handler if descriptor.server_streaming else None,
+        changes=bool(descriptor.GetOptions().Extensions[options_pb2.audit]),
     )

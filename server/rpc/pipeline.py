@@ -9,7 +9,7 @@ chat (`(admission) = ADMISSION_HANDLER`). Audit rows are written by the domain, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -57,6 +57,10 @@ class CallRecorder(Protocol):
         ...
 
 
+AfterChange = Callable[[], Awaitable[None]]
+"""Runs after an audited change succeeded and before its answer goes out: whoever changed something sees it changed."""
+
+
 class Outgoing(Protocol):
     """Where an answer goes: one transport's side of one call."""
 
@@ -94,10 +98,13 @@ class Ending:
 class Pipeline:
     """The one way through which calls reach handlers. Transports run it in a task of the call's own."""
 
-    def __init__(self, authenticator: Authenticator, recorder: CallRecorder, clock: Clock) -> None:
+    def __init__(
+        self, authenticator: Authenticator, recorder: CallRecorder, clock: Clock, after_change: AfterChange
+    ) -> None:
         self._authenticator = authenticator
         self._recorder = recorder
         self._clock = clock
+        self._after_change = after_change
 
     async def run(self, incoming: Incoming, outgoing: Outgoing) -> Ending:
         """Answers the call, and says how it ended. Raises only CancelledError, when the caller has left."""
@@ -139,6 +146,8 @@ class Pipeline:
         context.initial_metadata.append(("x-request-id", context.request_id))
         if method.unary is not None:
             reply = await method.unary(request, context)
+            if method.changes:
+                await self._after_change()
             await outgoing.send_initial_metadata(context.initial_metadata)
             await outgoing.send(reply)
             return

@@ -1,0 +1,29 @@
+"""Checks the settings and the config file before anything is started: `python -m cli.check`.
+
+Prints one line for each problem on standard error and exits with 2.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from cli.launch import Launch
+from server import config
+from server.models import config_file
+
+
+def main() -> int:
+    """0 where everything can be started with."""
+    launch = Launch.from_environment()
+    try:
+        config.load()
+        if launch.config_file is not None:
+            config_file.read(launch.config_file)
+    except (config.SettingsError, config_file.ConfigFileError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

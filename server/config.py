@@ -1,0 +1,159 @@
+"""Settings: read once, from the environment, each with a type, a default and a sentence."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_WEAK_SECRETS: Final = ("secret", "changeme", "change-me", "password", "default", "your-", "example", "insecure")
+_MIN_SECRET_CHARACTERS: Final = 32
+_MIN_DIFFERENT_CHARACTERS: Final = 10
+_BASE62: Final = frozenset(string.ascii_letters + string.digits)
+
+
+class SettingsError(Exception):
+    """Settings that the server does not start with; the text names each."""
+
+
+class Settings(BaseSettings):
+    """What a deployment can set. Options of `tollbridge serve` stand in its --help."""
+
+    model_config = SettingsConfigDict(env_prefix="TOLLBRIDGE_", frozen=True, extra="ignore")
+
+    environment: Literal["development", "test", "production"] = Field(
+        "development",
+        validation_alias="ENVIRONMENT",
+        description="`production` refuses weak secrets, open registration and automatic accounts.",
+    )
+    jwt_secret: SecretStr | None = Field(
+        None,
+        validation_alias="JWT_SECRET",
+        description="The root secret, at least 32 characters; every other key derives from it. "
+        "Outside production it is made on the first start.",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias="DATABASE_URL",
+        description="PostgreSQL 15 or newer, `postgresql://user:password@host/name`. Unset: an embedded PostgreSQL.",
+    )
+    database_owner_url: SecretStr | None = Field(
+        None,
+        validation_alias="DATABASE_OWNER_URL",
+        description="Login that migrates; may create roles or finds them there. Default: DATABASE_URL.",
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        validation_alias="REDIS_URL",
+        description="Valkey, or Redis 7 or newer, `redis://host:6379/0`. Unset: an embedded Valkey.",
+    )
+    key_prefix: str = Field("tb_live_", description="What API keys start with: letters, digits, `_` and `-`.")
+    default_plan: str = Field("free", description="Plan of organizations that register.")
+    open_registration: bool | None = Field(
+        None, description="Whether anyone may register. Default: yes outside production, no in it."
+    )
+    access_token_seconds: int = Field(3600, ge=60, le=86_400, description="Life of an access token, in seconds.")
+    refresh_token_days: int = Field(30, ge=1, le=365, description="Life of a session, in days.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins that browsers may call from, exact, separated by commas. Default: none."
+    )
+    provider_connect_seconds: float = Field(5.0, gt=0, le=60, description="Time to connect to a provider, in seconds.")
+    provider_first_byte_seconds: float = Field(
+        120.0, gt=0, le=3600, description="Time until a provider's first byte, in seconds."
+    )
+    provider_idle_seconds: float = Field(
+        60.0, gt=0, le=3600, description="Silence after which a provider's stream counts as dead, in seconds."
+    )
+    drain_seconds: float = Field(
+        8.0, ge=0, le=600, description="Time that running calls get when the server stops, in seconds."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    @field_validator("key_prefix")
+    @classmethod
+    def _prefix_is_plain(cls, value: str) -> str:
+        if not 2 <= len(value) <= 32 or not set(value) <= _BASE62 | {"_", "-"}:
+            raise ValueError("must be 2 to 32 letters, digits, `_` or `-`")
+        return value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("database_url", "database_owner_url")
+    @classmethod
+    def _url_is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _url_is_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @model_validator(mode="after")
+    def _secret_is_strong_in_production(self) -> Settings:
+        if not self.production:
+            return self
+        if self.jwt_secret is None:
+            raise ValueError("JWT_SECRET is not set; production needs one of at least 32 random characters")
+        problem = weakness(self.jwt_secret.get_secret_value())
+        if problem:
+            raise ValueError(f"JWT_SECRET {problem}; production needs at least 32 random characters")
+        return self
+
+    @property
+    def production(self) -> bool:
+        """Whether the strict rules hold."""
+        return self.environment == "production"
+
+    @property
+    def registration_open(self) -> bool:
+        """Whether anyone may register."""
+        return not self.production if self.open_registration is None else self.open_registration
+
+
+def weakness(secret: str) -> str:
+    """What makes the secret a bad one, as the end of a sentence; empty for a good one."""
+    if len(secret) < _MIN_SECRET_CHARACTERS:
+        return f"is shorter than {_MIN_SECRET_CHARACTERS} characters"
+    if any(word in secret.lower() for word in _WEAK_SECRETS):
+        return "looks like a default value"
+    if len(set(secret)) < _MIN_DIFFERENT_CHARACTERS:
+        return "repeats few characters"
+    return ""
+
+
+def load() -> Settings:
+    """The settings of this process. Raises `SettingsError` with one line for each that is wrong, values left out."""
+    try:
+        return Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        raise SettingsError("\n".join(_line(row["loc"], row["msg"]) for row in error.errors())) from None
+
+
+def root_secret(settings: Settings, secret_file: Path) -> bytes:
+    """JWT_SECRET, else what the first start left in `secret_file`. Raises `SettingsError` where neither is there."""
+    if settings.jwt_secret is not None:
+        return settings.jwt_secret.get_secret_value().encode()
+    try:
+        return secret_file.read_bytes().strip()
+    except OSError as error:
+        raise SettingsError(f"JWT_SECRET is not set and {secret_file} cannot be read: {error.strerror}") from error
+
+
+def _line(location: tuple[int | str, ...], message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    if not location:
+        return text
+    name = str(location[0])
+    return f"{name if name.isupper() else 'TOLLBRIDGE_' + name.upper()}: {text}"
