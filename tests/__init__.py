@@ -1,0 +1,1 @@
+"""Tests: one folder a capability; `support/` holds the harness, the builders and the provider double."""

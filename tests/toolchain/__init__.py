@@ -1,0 +1,1 @@
+"""What holds for the checkout: `./run`, the environment it makes, the checks, and what may be committed."""
