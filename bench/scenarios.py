@@ -45,6 +45,7 @@ SCENARIOS: Final = (
     Scenario("unary-1", "chat, 1 connection", 1, tokens=20),
     Scenario("unary-64", "chat, 64 connections", 64, tokens=20, goal_request=500),
     Scenario("stream-64", "64 streams, 100 tokens, 5 ms apart", 64, tokens=100, stream=True, goal_chunk=18),
+    Scenario("stream-256", "256 streams, 100 tokens, 5 ms apart", 256, tokens=100, stream=True, goal_chunk=18),
     Scenario("long-64", "64 streams, 1,000 tokens, 5 ms apart", 64, tokens=1000, stream=True),
     Scenario("burst-8", "8 streams, 100 tokens, back to back", 8, tokens=100, stream=True, pace=BURST),
     Scenario("grpc-64", "64 gRPC streams, 100 tokens, 5 ms apart", 64, tokens=100, stream=True, grpc=True),

@@ -1,0 +1,1 @@
+"""The benchmark's own programs: figures are worth what their counting is worth."""
