@@ -63,7 +63,7 @@ class Endpoint:
         body = b""
         content_type = exchange.request.headers.get("Content-Type")
         if self.binding.body:
-            if self._wants_json:
+            if self._wants_json and exchange.request.body_exists:
                 check_content_type(content_type)
             body = await read_body(exchange.request, self._settings.body_idle_seconds)
         default_type = "application/json" if self._wants_json else "application/octet-stream"

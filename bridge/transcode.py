@@ -73,6 +73,7 @@ def _to_json(message: Message) -> dict[str, Any]:
         preserving_proto_field_name=True,
         always_print_fields_with_no_presence=True,
         unquote_int64_if_possible=True,
+        descriptor_pool=message.DESCRIPTOR.file.pool,
     )
 
 

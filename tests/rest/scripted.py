@@ -1,0 +1,141 @@
+"""The bridge on a loopback port with a scripted caller behind it.
+
+The caller is the bridge's own port; what the real ones promise about it is held by the parity suite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import aiohttp
+from google.protobuf.message import Message
+
+from bridge.app import Bridge
+from bridge.caller import Call, Metadata, Refusal
+from bridge.settings import BridgeSettings
+from tests.transcoding.forms import forms_catalog
+
+Step: TypeAlias = "Message | Refusal | Callable[[], Awaitable[Any]]"
+
+
+@dataclass
+class ScriptedReply:
+    """Plays steps: a message is delivered, a refusal raised, anything else awaited."""
+
+    steps: list[Step]
+    initial: Metadata = ()
+    trailing: Metadata = ()
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    delivered: int = 0
+
+    async def initial_metadata(self) -> Metadata:
+        """The scripted initial metadata."""
+        return self.initial
+
+    async def read(self) -> Message | None:
+        """The next message."""
+        while self.steps:
+            step = self.steps.pop(0)
+            if isinstance(step, Refusal):
+                raise step
+            if isinstance(step, Message):
+                self.delivered += 1
+                return step
+            await step()
+        return None
+
+    def trailing_metadata(self) -> Metadata:
+        """The scripted trailing metadata."""
+        return self.trailing
+
+    async def aclose(self) -> None:
+        """Notes that the bridge left."""
+        self.closed.set()
+
+
+Script: TypeAlias = Callable[[Call], ScriptedReply]
+
+
+@dataclass
+class ScriptedCaller:
+    """Remembers each call and answers by its script; without one, the request comes back."""
+
+    script: Script
+    calls: list[Call] = field(default_factory=list)
+    replies: list[ScriptedReply] = field(default_factory=list)
+    serves: bool = True
+
+    def call(self, call: Call) -> ScriptedReply:
+        """Starts a scripted reply."""
+        self.calls.append(call)
+        reply = self.script(call)
+        self.replies.append(reply)
+        return reply
+
+    async def ready(self) -> bool:
+        """As scripted."""
+        return self.serves
+
+    async def aclose(self) -> None:
+        """Holds nothing."""
+
+
+def echo(call: Call) -> ScriptedReply:
+    """Answers with the request itself."""
+    return ScriptedReply([call.request])
+
+
+@dataclass
+class Served:
+    """A bridge that serves, and a client for it."""
+
+    url: str
+    port: int
+    bridge: Bridge
+    caller: ScriptedCaller
+    client: aiohttp.ClientSession
+
+    async def json(self, http_verb: str, path: str, **options: Any) -> tuple[int, Any]:
+        """Status and JSON body of one request."""
+        async with self.client.request(http_verb, self.url + path, **options) as response:
+            return response.status, await response.json(content_type=None)
+
+    async def raw(self, request: bytes) -> bytes:
+        """Everything that the bridge sends back to these bytes until it closes the connection."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(request)
+            return await asyncio.wait_for(reader.read(), 15)
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(
+    script: Script = echo, settings: BridgeSettings | None = None, **options: Any
+) -> AsyncIterator[Served]:
+    """Serves the forms with a scripted caller until the block ends."""
+    caller = ScriptedCaller(script)
+    numbers = itertools.count(1)
+    bridge = Bridge(
+        settings or BridgeSettings(),
+        options.pop("catalog", None) or forms_catalog(),
+        caller,
+        new_request_id=lambda: f"req_{next(numbers)}",
+        **options,
+    )
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    await bridge.start(listening)
+    port = listening.getsockname()[1]
+    try:
+        async with aiohttp.ClientSession(auto_decompress=False) as client:
+            yield Served(f"http://127.0.0.1:{port}", port, bridge, caller, client)
+    finally:
+        await bridge.stop(0.2)
