@@ -48,7 +48,8 @@ def test_one_start_at_a_time_installs(tmp_path: Path) -> None:
         )
         assert second.stderr is not None
         assert "waiting" in second.stderr.readline()
-        assert second.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(0.5)
     with second:
         assert second.wait(30) == 0
 
