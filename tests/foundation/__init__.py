@@ -1,0 +1,1 @@
+"""Ids, money, secrets and calendar windows."""
