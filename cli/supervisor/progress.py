@@ -44,6 +44,13 @@ class Progress:
         else:
             self._log("info", title, seconds=round(seconds, 3))
 
+    def say(self, text: str) -> None:
+        """Something that is as it should be."""
+        if self._terminal:
+            self._write(f"  {self._painted(DIM, text)}\n")
+        else:
+            self._log("info", text)
+
     def notice(self, text: str) -> None:
         """Something that an operator should know, while the start or the service goes on."""
         if self._terminal:

@@ -80,7 +80,7 @@ class Services:
         # PostgreSQL comes last: on the first start it makes its cluster here, while the model loads.
         if self.model is not None:
             self._add(
-                Service("the local model", self.model.start, self.model.answers, self.model.poll, lambda: None, False)
+                Service("The local model", self.model.start, self.model.answers, self.model.poll, lambda: None, False)
             )
         if self.valkey is not None:
             self._add(Service("Valkey", self.valkey.launch, self.valkey.answers, self.valkey.poll, self.valkey.stop))
@@ -149,6 +149,7 @@ class Services:
         try:
             service.clear()
             service.launch()
+            self._progress.say(f"{service.name} was started again")
         except EmbeddedServiceError as error:
             wait = service.back_off.after(0)
             service.restart_at = time.monotonic() + wait

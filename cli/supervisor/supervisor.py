@@ -134,11 +134,11 @@ class Supervisor:
     def _announce(self, prepared: Prepared, ports: Ports) -> None:
         host = reachable_host(self._options.host)
         addresses = Addresses(http=f"http://{host}:{ports.http_port}", grpc=f"{host}:{ports.grpc_port}")
+        if self._options.ready_file is not None:
+            self._write_ready_file(self._options.ready_file, addresses, prepared)
         print_banner(addresses, prepared, self._data_dir.bootstrap_file, self._stdout)
         if prepared.secrets and self._stdout.isatty():
             self._data_dir.bootstrap_file.unlink(missing_ok=True)
-        if self._options.ready_file is not None:
-            self._write_ready_file(self._options.ready_file, addresses, prepared)
 
     def _clear_ready_file(self) -> None:
         path = self._options.ready_file
@@ -157,9 +157,10 @@ class Supervisor:
 
     def _stop(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS
-        if self._workers is not None:
-            self._workers.stop(self._events)
         if self._services is not None:
+            self._progress.say("Stopping; a second Ctrl-C hurries.")
+            if self._workers is not None:
+                self._workers.stop(self._events)
             self._services.stop(deadline)
         if self._ports is not None:
             self._ports.close()

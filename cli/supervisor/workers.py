@@ -33,6 +33,7 @@ class Worker:
     started: float = 0.0
     start_at: float = 0.0
     failed_starts: int = 0
+    restarted: bool = False
     back_off: BackOff = field(default_factory=BackOff)
 
 
@@ -118,6 +119,8 @@ class Workers:
         if os.read(worker.ready_fd, 64):
             worker.serves = True
             worker.failed_starts = 0
+            if worker.restarted:
+                self._progress.say(f"Worker {worker.index} serves again")
         os.close(worker.ready_fd)
         worker.ready_fd = None
 
@@ -136,6 +139,7 @@ class Workers:
             )
         wait = worker.back_off.after(lived)
         worker.start_at = time.monotonic() + wait
+        worker.restarted = True
         self._progress.notice(f"Worker {worker.index} ended ({ending}); starting it again in {wait:g} s")
 
     @staticmethod

@@ -1,0 +1,1 @@
+"""The processes behind `tollbridge serve`, as real processes: launchers and supervisor."""
