@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from google.protobuf.message import DecodeError
 
@@ -31,6 +32,17 @@ class Page:
     """Values of the ordering columns of the last row shown; None for the first page."""
     filters: bytes
     """Digest of the organization and filters, which the next token is bound to."""
+
+    @property
+    def after_id(self) -> UUID | None:
+        """`after` of a list ordered by id alone. Raises `InvalidPageTokenError` where it is no id."""
+        if self.after is None:
+            return None
+        try:
+            (text,) = self.after
+            return UUID(text)
+        except ValueError as error:
+            raise InvalidPageTokenError from error
 
 
 class Paginator:

@@ -1,0 +1,1 @@
+"""Who is calling: accounts and passwords of people, their sessions, and the check of every credential."""
