@@ -21,7 +21,7 @@ from bench.targets import BASELINE, TOLLBRIDGE
 
 TARGETS: Final = {"baseline": BASELINE, "tollbridge": TOLLBRIDGE}
 NAMES: Final = ", ".join(scenario.name for scenario in SCENARIOS)
-WIDE_ENOUGH: Final = 190
+WIDE_ENOUGH: Final = 130
 
 app = typer.Typer(add_completion=False)
 

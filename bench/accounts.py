@@ -44,12 +44,14 @@ def make_accounts(
         accounts.notes.append(f"one key only, the administrator cannot sign in: {refusal}")
         return accounts
     try:
-        owners += [_register(rest, owners[0]) for _ in range(organizations - 1)]
+        while len(owners) < organizations:
+            owners.append(_register(rest, owners[0]))
     except Refused as refusal:
         accounts.notes.append(f"fewer organizations than asked for: {refusal}")
     made: list[str] = []
     try:
-        made += [_make_key(rest, owners[number % len(owners)]) for number in range(keys)]
+        while len(made) < keys:
+            made.append(_make_key(rest, owners[len(made) % len(owners)]))
     except Refused as refusal:
         accounts.notes.append(f"fewer keys than asked for: {refusal}")
     return Accounts(made or accounts.keys, len(owners), accounts.notes)

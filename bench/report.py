@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,46 +27,62 @@ MEMORY_GOALS = {"supervisor": GOAL_SUPERVISOR_MEGABYTES, "worker": GOAL_WORKER_M
 
 def show(report: Report, console: Console) -> None:
     """Prints the tables and notes."""
-    console.print(traffic_table(report))
+    console.print(latency_table(report))
+    console.print(cost_table(report))
     if report.memory:
         console.print(memory_table(report.memory))
     for note in report.notes:
         console.print(f"- {note}", markup=False)
 
 
-def traffic_table(report: Report) -> Table:
-    """One row for each kind of traffic and target; times in microseconds."""
-    table = Table(title="CPU time and latency in microseconds (latency of streams: until the first event)")
-    for heading in ("traffic", "target"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("requests/s", "chunks/s", "p50", "p99", "added p50", "added p99", "CPU/request", "CPU/chunk"):
-        table.add_column(heading, justify="right")
-    for heading in ("goal", "of bare proxy", "PostgreSQL /request", "Valkey /request"):
+def latency_table(report: Report) -> Table:
+    """How fast: one row for each kind of traffic and target."""
+    headings = ("requests/s", "chunks/s", "p50", "p99", "added p50", "added p99")
+    return _table("Latency in microseconds (of streams: until the first event)", headings, latency_row, report)
+
+
+def cost_table(report: Report) -> Table:
+    """How dear: one row for each kind of traffic and target."""
+    headings = ("a request", "a chunk", "goal", "times the bare proxy", "PostgreSQL", "Valkey")
+    title = "CPU time in microseconds (PostgreSQL, Valkey: a request)"
+    return _table(title, headings, cost_row, report)
+
+
+def _table(title: str, headings: Sequence[str], row: Callable[[Result, Report], list[str]], report: Report) -> Table:
+    table = Table(title=title)
+    table.add_column("traffic", no_wrap=True)
+    table.add_column("target", no_wrap=True)
+    for heading in headings:
         table.add_column(heading, justify="right")
     previous: Scenario | None = None
     for result in report.results:
         if previous is not None and previous != result.scenario:
             table.add_section()
         previous = result.scenario
-        table.add_row(*traffic_row(result, report))
+        table.add_row(result.scenario.title, result.target, *row(result, report))
     return table
 
 
-def traffic_row(result: Result, report: Report) -> list[str]:
-    """The cells of one row of the traffic table."""
-    scenario, measurement = result.scenario, result.measurement
+def latency_row(result: Result, report: Report) -> list[str]:
+    """Requests and chunks a second, p50, p99, and what both add to the double's own."""
+    load = result.measurement.load
     p50, p99 = latency(result)
-    direct = _find(report, scenario, DIRECT)
+    direct = _find(report, result.scenario, DIRECT)
     direct_p50, direct_p99 = (None, None) if direct is None or result.target == DIRECT else latency(direct)
     return [
-        scenario.title,
-        result.target,
-        _number(measurement.load.requests_per_second),
-        _number(measurement.load.events_per_second) if scenario.stream else "",
+        _number(load.requests_per_second),
+        _number(load.events_per_second) if result.scenario.stream else "",
         _number(p50),
         _number(p99),
         _number(_difference(p50, direct_p50)),
         _number(_difference(p99, direct_p99)),
+    ]
+
+
+def cost_row(result: Result, report: Report) -> list[str]:
+    """CPU time of the target's own processes a request and a chunk, goal, multiple of the bare proxy, services."""
+    measurement = result.measurement
+    return [
         _number(measurement.microseconds_per_request(*OWN_GROUPS)),
         _number(measurement.microseconds_per_event(*OWN_GROUPS)),
         _goal(result),
