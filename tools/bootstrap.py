@@ -128,11 +128,12 @@ def install(environment: Environment, lock: int) -> None:
         execute([*pip, "--require-hashes", "-r", str(environment.requirements("bootstrap"))], lock)
         uv = str(environment.folder / "bin" / "uv")
     say("installing the pinned packages into .venv")
-    lists = [str(environment.requirements(name)) for name in LISTS]
+    # Compiled now, because an environment that may not be written later would be compiled at every start.
+    sync = [uv, "pip", "sync", "--require-hashes", "--compile-bytecode", "--python", str(environment.python)]
     # On a terminal uv draws its own progress; elsewhere it would only list every package.
     quiet = [] if sys.stderr.isatty() else ["--quiet"]
     with heartbeat("installing"):
-        execute([uv, "pip", "sync", *quiet, "--require-hashes", "--python", str(environment.python), *lists], lock)
+        execute([*sync, *quiet, *(str(environment.requirements(name)) for name in LISTS)], lock)
 
 
 def execute(command: list[str], lock: int) -> None:
