@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
 from bridge.catalog import HTTP_BODY, Binding, Method
@@ -73,7 +74,7 @@ def _to_json(message: Message) -> dict[str, Any]:
         preserving_proto_field_name=True,
         always_print_fields_with_no_presence=True,
         unquote_int64_if_possible=True,
-        descriptor_pool=message.DESCRIPTOR.file.pool,
+        descriptor_pool=cast("DescriptorPool", message.DESCRIPTOR.file.pool),
     )
 
 

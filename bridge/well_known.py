@@ -74,7 +74,7 @@ def _read_free_form(message: Any, value: JsonValue) -> None:
     if _holds_nul(value):
         raise WrongValue("must not hold a NUL character")
     try:
-        json_format.ParseDict(value, message, descriptor_pool=message.DESCRIPTOR.file.pool)
+        json_format.ParseDict(cast("dict[str, Any]", value), message, descriptor_pool=message.DESCRIPTOR.file.pool)
     except json_format.ParseError:
         raise WrongValue(f"must be JSON of the form of {message.DESCRIPTOR.full_name}") from None
 
