@@ -67,7 +67,7 @@ class GrpcClient:
         descriptor = method_descriptor(method)
         message = message_factory.GetMessageClass(descriptor.input_type)()
         json_format.ParseDict(dict(request or {}), message)
-        multi = self._channel.unary_unary(
+        multi: grpc.aio.UnaryUnaryMultiCallable[Any, Any] = self._channel.unary_unary(
             f"/{method}",
             request_serializer=lambda sent: sent.SerializeToString(),
             response_deserializer=message_factory.GetMessageClass(descriptor.output_type).FromString,

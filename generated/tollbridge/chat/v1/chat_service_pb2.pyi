@@ -12,10 +12,10 @@ import builtins as builtins
 import sys
 import typing as typing
 
-if sys.version_info >= (3, 11):
-    from typing import TypeAlias as _TypeAlias, Never as _Never
+if sys.version_info >= (3, 10):
+    from typing import TypeAlias as _TypeAlias
 else:
-    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
+    from typing_extensions import TypeAlias as _TypeAlias
 
 DESCRIPTOR: descriptor.FileDescriptor
 
@@ -40,6 +40,7 @@ class CreateChatCompletionRequest(message.Message):
     REASONING_EFFORT_FIELD_NUMBER: builtins.int
     PARALLEL_TOOL_CALLS_FIELD_NUMBER: builtins.int
     EXTRA_JSON_FIELD_NUMBER: builtins.int
+    INCLUDE_USAGE_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Name of the model, as `ListModels` has it."""
     max_tokens: builtins.int
@@ -68,6 +69,8 @@ class CreateChatCompletionRequest(message.Message):
     """Every other key of OpenAI's request as one JSON object in text (tools, tool_choice, response_format, logprobs,
     metadata, …). A key that has a field here, or that differs from one only in case, is refused. Typed callers only.
     """
+    include_usage: builtins.bool
+    """Streams only: whether the last chunk carries usage. The outcome in the trailing metadata carries it either way."""
     @builtins.property
     def messages(self) -> containers.RepeatedCompositeFieldContainer[chat_pb2.ChatMessage]:
         """The conversation, 1 to 2,048 messages."""
@@ -94,10 +97,11 @@ class CreateChatCompletionRequest(message.Message):
         reasoning_effort: builtins.str | None = ...,
         parallel_tool_calls: builtins.bool | None = ...,
         extra_json: builtins.str | None = ...,
+        include_usage: builtins.bool | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_frequency_penalty", b"_frequency_penalty", "_max_completion_tokens", b"_max_completion_tokens", "_max_tokens", b"_max_tokens", "_n", b"_n", "_parallel_tool_calls", b"_parallel_tool_calls", "_presence_penalty", b"_presence_penalty", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "frequency_penalty", b"frequency_penalty", "max_completion_tokens", b"max_completion_tokens", "max_tokens", b"max_tokens", "n", b"n", "parallel_tool_calls", b"parallel_tool_calls", "presence_penalty", b"presence_penalty", "seed", b"seed", "temperature", b"temperature", "top_p", b"top_p"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_frequency_penalty", b"_frequency_penalty", "_max_completion_tokens", b"_max_completion_tokens", "_max_tokens", b"_max_tokens", "_n", b"_n", "_parallel_tool_calls", b"_parallel_tool_calls", "_presence_penalty", b"_presence_penalty", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "extra_json", b"extra_json", "frequency_penalty", b"frequency_penalty", "max_completion_tokens", b"max_completion_tokens", "max_tokens", b"max_tokens", "messages", b"messages", "model", b"model", "n", b"n", "parallel_tool_calls", b"parallel_tool_calls", "presence_penalty", b"presence_penalty", "reasoning_effort", b"reasoning_effort", "seed", b"seed", "stop", b"stop", "temperature", b"temperature", "top_p", b"top_p", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_frequency_penalty", b"_frequency_penalty", "_max_completion_tokens", b"_max_completion_tokens", "_max_tokens", b"_max_tokens", "_n", b"_n", "_parallel_tool_calls", b"_parallel_tool_calls", "_presence_penalty", b"_presence_penalty", "_seed", b"_seed", "_temperature", b"_temperature", "_top_p", b"_top_p", "extra_json", b"extra_json", "frequency_penalty", b"frequency_penalty", "include_usage", b"include_usage", "max_completion_tokens", b"max_completion_tokens", "max_tokens", b"max_tokens", "messages", b"messages", "model", b"model", "n", b"n", "parallel_tool_calls", b"parallel_tool_calls", "presence_penalty", b"presence_penalty", "reasoning_effort", b"reasoning_effort", "seed", b"seed", "stop", b"stop", "temperature", b"temperature", "top_p", b"top_p", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__frequency_penalty: _TypeAlias = typing.Literal["frequency_penalty"]  # noqa: Y015
     _WhichOneofArgType__frequency_penalty: _TypeAlias = typing.Literal["_frequency_penalty", b"_frequency_penalty"]  # noqa: Y015
@@ -135,29 +139,3 @@ class CreateChatCompletionRequest(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__top_p) -> _WhichOneofReturnType__top_p | None: ...
-
-@typing.final
-class StreamChatCompletionRequest(message.Message):
-    """A conversation to answer piece by piece."""
-
-    DESCRIPTOR: descriptor.Descriptor
-
-    REQUEST_FIELD_NUMBER: builtins.int
-    INCLUDE_USAGE_FIELD_NUMBER: builtins.int
-    include_usage: builtins.bool
-    """Whether the last chunk carries usage. The outcome in the trailing metadata carries it either way."""
-    @builtins.property
-    def request(self) -> CreateChatCompletionRequest:
-        """The conversation and its options."""
-
-    def __init__(
-        self,
-        *,
-        request: CreateChatCompletionRequest | None = ...,
-        include_usage: builtins.bool | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["request", b"request"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["include_usage", b"include_usage", "request", b"request"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -49,7 +49,7 @@ class ChatServiceStub:
                 _registered_method=True)
         self.StreamChatCompletion = channel.unary_stream(
                 '/tollbridge.chat.v1.ChatService/StreamChatCompletion',
-                request_serializer=tollbridge_dot_chat_dot_v1_dot_chat__service__pb2.StreamChatCompletionRequest.SerializeToString,
+                request_serializer=tollbridge_dot_chat_dot_v1_dot_chat__service__pb2.CreateChatCompletionRequest.SerializeToString,
                 response_deserializer=tollbridge_dot_chat_dot_v1_dot_chat__pb2.ChatCompletionChunk.FromString,
                 _registered_method=True)
 
@@ -96,7 +96,7 @@ def add_ChatServiceServicer_to_server(servicer, server):
             ),
             'StreamChatCompletion': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamChatCompletion,
-                    request_deserializer=tollbridge_dot_chat_dot_v1_dot_chat__service__pb2.StreamChatCompletionRequest.FromString,
+                    request_deserializer=tollbridge_dot_chat_dot_v1_dot_chat__service__pb2.CreateChatCompletionRequest.FromString,
                     response_serializer=tollbridge_dot_chat_dot_v1_dot_chat__pb2.ChatCompletionChunk.SerializeToString,
             ),
     }
@@ -180,7 +180,7 @@ class ChatService:
             request,
             target,
             '/tollbridge.chat.v1.ChatService/StreamChatCompletion',
-            tollbridge_dot_chat_dot_v1_dot_chat__service__pb2.StreamChatCompletionRequest.SerializeToString,
+            tollbridge_dot_chat_dot_v1_dot_chat__service__pb2.CreateChatCompletionRequest.SerializeToString,
             tollbridge_dot_chat_dot_v1_dot_chat__pb2.ChatCompletionChunk.FromString,
             options,
             channel_credentials,

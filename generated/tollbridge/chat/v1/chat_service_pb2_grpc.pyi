@@ -25,7 +25,7 @@ class ChatServiceStub:
     """
     CreateChatCompletion: _aio.UnaryUnaryMultiCallable[_chat_service_pb2.CreateChatCompletionRequest, _chat_pb2.ChatCompletion]
     """The same for internal services with typed stubs: one whole answer. Over gRPC only; REST has `ChatCompletions`."""
-    StreamChatCompletion: _aio.UnaryStreamMultiCallable[_chat_service_pb2.StreamChatCompletionRequest, _chat_pb2.ChatCompletionChunk]
+    StreamChatCompletion: _aio.UnaryStreamMultiCallable[_chat_service_pb2.CreateChatCompletionRequest, _chat_pb2.ChatCompletionChunk]
     """The same for internal services with typed stubs: pieces as they come. Over gRPC only; REST has `ChatCompletions`."""
 
 class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -53,8 +53,8 @@ class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def StreamChatCompletion(
         self,
-        request: _chat_service_pb2.StreamChatCompletionRequest,
-        context: _aio.ServicerContext[_chat_service_pb2.StreamChatCompletionRequest, _abc.AsyncIterator[_chat_pb2.ChatCompletionChunk]],
+        request: _chat_service_pb2.CreateChatCompletionRequest,
+        context: _aio.ServicerContext[_chat_service_pb2.CreateChatCompletionRequest, _abc.AsyncIterator[_chat_pb2.ChatCompletionChunk]],
     ) -> _abc.AsyncIterator[_chat_pb2.ChatCompletionChunk]:
         """The same for internal services with typed stubs: pieces as they come. Over gRPC only; REST has `ChatCompletions`."""
 
