@@ -58,6 +58,7 @@ class Method:
     access: options_pb2.Access | None
     """None: never served."""
     idempotency: options_pb2.Idempotency.ValueType
+    admission: options_pb2.Admission.ValueType
     http_success: int
     documents: options_pb2.Documents | None
 
@@ -131,6 +132,7 @@ def _read_method(descriptor: MethodDescriptor, options: descriptor_pb2.MethodOpt
         bindings=tuple(_read_bindings(descriptor, options)),
         access=_extension(options, options_pb2.access),
         idempotency=options.Extensions[options_pb2.idempotency],
+        admission=options.Extensions[options_pb2.admission],
         http_success=options.Extensions[options_pb2.http_success] or 200,
         documents=_extension(options, options_pb2.documents),
     )
