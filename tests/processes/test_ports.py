@@ -1,0 +1,96 @@
+"""Which ports and addresses `tollbridge serve` takes, and which it refuses."""
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cli.supervisor.errors import ServeError
+from cli.supervisor.exposure import check_exposure, reachable_host
+from cli.supervisor.options import ServeOptions
+from cli.supervisor.ports import open_ports
+
+LOOPBACK = "127.0.0.1"
+
+
+@pytest.fixture(params=["a plain listener", "a listener with SO_REUSEPORT"])
+def taken(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A port that somebody listens on."""
+    with socket.socket() as listener:
+        option = socket.SO_REUSEPORT if "REUSEPORT" in request.param else socket.SO_REUSEADDR
+        listener.setsockopt(socket.SOL_SOCKET, option, 1)
+        listener.bind((LOOPBACK, 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_port_in_use_is_named_with_its_option(taken: int) -> None:
+    with pytest.raises(ServeError, match=f"^Port {taken} on 127.0.0.1 is already in use: .*--http-port"):
+        open_ports(LOOPBACK, taken, 0)
+    with pytest.raises(ServeError, match=f"^Port {taken} on 127.0.0.1 is already in use: .*--grpc-port"):
+        open_ports(LOOPBACK, 0, taken)
+
+
+def test_a_held_grpc_port_is_refused_to_others_and_open_to_workers() -> None:
+    ports = open_ports(LOOPBACK, 0, 0)
+    http_port, grpc_port = ports.http_port, ports.grpc_port
+    with closing(ports):
+        with pytest.raises(ServeError, match="--grpc-port"):
+            open_ports(LOOPBACK, 0, grpc_port)
+        for _ in range(2):
+            with socket.socket() as worker:
+                worker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                worker.bind((LOOPBACK, grpc_port))
+                worker.listen()
+                socket.create_connection((LOOPBACK, grpc_port), timeout=5).close()
+    open_ports(LOOPBACK, http_port, grpc_port).close()
+
+
+def _options(host: str, environment: str = "development", *, insecure: bool = False, proxies: str = "") -> ServeOptions:
+    return ServeOptions(
+        data_dir=Path("data"),
+        host=host,
+        environment=environment,
+        insecure=insecure,
+        trusted_proxies=tuple(proxies.split()),
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        _options("127.0.0.1"),
+        _options("localhost", "production"),
+        _options("::1"),
+        _options("0.0.0.0", insecure=True),
+        _options("0.0.0.0", proxies="10.0.0.0/8 fd00::/8"),
+        _options("0.0.0.0", "production", proxies="10.0.0.0/8"),
+    ],
+)
+def test_addresses_that_are_safe_or_declared_so_are_taken(options: ServeOptions) -> None:
+    check_exposure(options)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (_options("0.0.0.0"), "add --insecure"),
+        (_options("::"), "add --insecure"),
+        (_options("0.0.0.0", "production"), "in production declare the proxies"),
+        (_options("0.0.0.0", "production", insecure=True), "in production declare the proxies"),
+        (_options("127.0.0.1", proxies="10.0.0.1/8"), "'10.0.0.1/8' is not a network"),
+        (_options("no.such.host.invalid"), "--host no.such.host.invalid is no address"),
+    ],
+)
+def test_addresses_that_others_reach_are_refused(options: ServeOptions, sentence: str) -> None:
+    with pytest.raises(ServeError, match=re.escape(sentence)):
+        check_exposure(options)
+
+
+def test_addresses_are_shown_as_clients_write_them() -> None:
+    assert reachable_host("0.0.0.0") == LOOPBACK
+    assert reachable_host("::1") == "[::1]"
+    assert reachable_host("localhost") == "localhost"
