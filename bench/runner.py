@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from bench import processes
 from bench.generator import Measurement, http_load, measure
@@ -15,6 +16,9 @@ from bench.provider import provider_double
 from bench.scenarios import BURST, PACED, Scenario
 from bench.targets import BASELINE, DIRECT, TOLLBRIDGE, Target, bare_proxy, made_up_keys, tollbridge
 from bench.workload import chat_bodies, write_lines
+
+QUIET_LOAD_AVERAGE: Final = 0.3
+"""Of the last minute; above it the run says that the machine was not idle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def run(plan: Plan, folder: Path, progress: Callable[[str], None]) -> Report:
     """
     product_core, load_core = two_cores()
     os.sched_setaffinity(0, {load_core})
-    report = Report()
+    report = Report(notes=_disturbance(os.getloadavg()[0]))
     with ExitStack() as stack:
         targets = _start(plan, folder, stack, progress, product_core, load_core)
         for scenario in plan.scenarios:
@@ -85,6 +89,15 @@ def run(plan: Plan, folder: Path, progress: Callable[[str], None]) -> Report:
             if target.name == TOLLBRIDGE:
                 report.memory = _memory(target.root)
     return report
+
+
+def _disturbance(load_average: float) -> list[str]:
+    """A note where other work shares the cores: it makes every CPU microsecond dearer, by caches and by waking up."""
+    if load_average < QUIET_LOAD_AVERAGE:
+        return []
+    return [
+        f"the machine was busy before the run (load average {load_average:.1f}): compare multiples, not microseconds"
+    ]
 
 
 def _start(
