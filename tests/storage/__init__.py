@@ -1,0 +1,1 @@
+"""Migrations, roles, transactions, caches, invalidation and background work."""
