@@ -43,14 +43,12 @@ async def migrate(owner_url: str, login: str, now: datetime) -> None:
 
 
 async def current_revision(url: str) -> str | None:
-    """The database's revision, or None where it has neither roles nor schema yet. Raises asyncpg's errors and OSError."""
-    try:
-        connection = await asyncpg.connect(url, timeout=5.0, server_settings={"role": Role.LOOKUP})
-    except asyncpg.InvalidParameterValueError:
-        return None
+    """The database's revision, or None where it has no schema yet. Raises asyncpg's errors and OSError."""
+    connection = await asyncpg.connect(url, timeout=5.0)
     try:
         if await connection.fetchval("SELECT to_regclass('public.alembic_version')") is None:
             return None
+        await connection.execute(f"SET ROLE {Role.LOOKUP}")
         revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
         return revision
     finally:
