@@ -1,0 +1,129 @@
+"""Holds: the worst case of a call is set aside before the provider hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from server.billing import hold_store, transfer_ids
+from server.billing.errors import BalanceInsufficientError, BalanceReservedError, NoSubscriptionError
+from server.foundation import money
+from server.rpc.errors import InternalError, UnavailableError
+from server.storage.database import Database, DatabaseUnavailableError
+
+_WAITS: Final = (0.02, 0.04, 0.08, 0.12, 0.16, 0.2, 0.2, 0.18)
+"""Seconds between tries while other calls hold the money: one second in all."""
+
+_NO_ACCOUNT: Final = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldDetail:
+    """What the usage event of a call says whose process died before settling it."""
+
+    model_id: str
+    key_id: UUID | None
+    user_id: UUID | None
+    request_id: str
+    streamed: bool
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Money set aside for one call."""
+
+    id: UUID
+    org_id: UUID
+    account_id: UUID
+    """The account that pays; all zeros where nothing is held."""
+    funding: str
+    """"package", "promo", "wallet" or "postpaid"; empty where nothing is held."""
+    amount: int
+    """Nano-dollars held; 0 for calls that cost nothing."""
+    available: int
+    """Nano-dollars that are left after it, over all accounts that may pay for the model. 0 where nothing is held."""
+
+
+class Holds:
+    """Opens holds for the calls of one process. `usage.metering` closes them."""
+
+    def __init__(
+        self, database: Database, process_id: UUID, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._database = database
+        self._process_id = process_id
+        self._sleep = sleep
+
+    async def open(
+        self,
+        *,
+        org_id: UUID,
+        call_id: UUID,
+        model_id: str,
+        amount: int,
+        expire_time: datetime,
+        detail: HoldDetail,
+    ) -> Hold:
+        """Sets `amount` nano-dollars aside until the call is settled; waits up to a second for other calls' holds.
+
+        A worst case of 0 holds nothing and asks nobody. Past `expire_time` this process's reaper may void the hold.
+        Raises `BalanceInsufficientError`, `BalanceReservedError`, `NoSubscriptionError`, `UnavailableError`.
+        """
+        hold_id = transfer_ids.hold_id(org_id, call_id)
+        if amount == 0:
+            return Hold(hold_id, org_id, _NO_ACCOUNT, "", 0, 0)
+        arguments = (org_id, hold_id, min(amount, money.MAX_NANO), self._process_id, expire_time, call_id, model_id)
+        about = (detail.key_id, detail.user_id, detail.request_id, detail.streamed, detail.create_time)
+        row = await self._try(org_id, hold_id, *arguments, *about)
+        for wait in _WAITS:
+            if row["outcome"] != "reserved":
+                break
+            await self._sleep(wait)
+            row = await self._try(org_id, hold_id, *arguments, *about)
+        _raise_refusal(row["outcome"], amount, row["available"])
+        return Hold(hold_id, org_id, row["account"], row["funding"], amount, row["available"] or 0)
+
+    async def _try(self, org_id: UUID, hold_id: UUID, *arguments: object) -> asyncpg.Record:
+        """One try, and a second where the connection was lost: the first may have come through, which is then found."""
+        try:
+            return await self._once(*arguments)
+        except asyncpg.UniqueViolationError:
+            return await self._opened_before(org_id, hold_id)
+        except (DatabaseUnavailableError, *hold_store.LOST_RACES):
+            pass
+        try:
+            return await self._once(*arguments)
+        except asyncpg.UniqueViolationError:
+            return await self._opened_before(org_id, hold_id)
+        except (DatabaseUnavailableError, *hold_store.LOST_RACES) as error:
+            raise UnavailableError(f"no hold: {error}") from error
+
+    async def _once(self, *arguments: object) -> asyncpg.Record:
+        async with self._database.statement() as transaction:
+            return await hold_store.hold(transaction, *arguments)
+
+    async def _opened_before(self, org_id: UUID, hold_id: UUID) -> asyncpg.Record:
+        async with self._database.tenant(org_id) as transaction:
+            row = await hold_store.get_open_hold(transaction, hold_id)
+        if row is None:
+            raise InternalError(f"hold {hold_id} was opened and closed before")
+        return row
+
+
+def _raise_refusal(outcome: str, required: int, available: int) -> None:
+    if outcome == "held":
+        return
+    if outcome == "reserved":
+        raise BalanceReservedError(required, available)
+    if outcome == "insufficient":
+        raise BalanceInsufficientError(required, available)
+    if outcome == "no_subscription":
+        raise NoSubscriptionError
+    raise InternalError(f"ledger_hold answered {outcome}")

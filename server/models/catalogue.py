@@ -1,0 +1,145 @@
+"""The models that an organization can call, at most five seconds old."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from server.foundation.clock import Clock
+from server.foundation.secrets import Sealer
+from server.models import store
+from server.models.errors import ModelNotFoundError, ModelUnpricedError
+from server.models.models import CallableModel, Capabilities, Provider
+from server.models.prices import Price, TokenCounts, marked_up
+from server.storage.cache import FreshCache
+from server.storage.database import Database
+
+__all__ = ["CallableModel", "Catalogue", "Price", "Provider", "TokenCounts", "credential_place"]
+
+INVALIDATION_KIND: Final = "model"
+"""Announced with any subject when models, providers or prices change."""
+
+_LISTED: Final = "listed"
+
+_Models = Mapping[str, CallableModel]
+_Prices = Mapping[str, Price]
+
+
+def credential_place(provider: str) -> str:
+    """What a provider's sealed credential is bound to."""
+    return f"provider.sealed_credential/{provider}"
+
+
+class Catalogue:
+    """Models by name. List prices are loaded once for everybody; an organization's agreed prices beside them."""
+
+    def __init__(self, database: Database, sealer: Sealer, clock: Clock) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._clock = clock
+        self._listed: FreshCache[_Models] = FreshCache(clock, 1)
+        self._agreed: FreshCache[_Prices] = FreshCache(clock)
+
+    def cached(self, model_id: str, org_id: UUID, allowed: frozenset[str]) -> CallableModel | None:
+        """The model where it is known and fresh, without waiting. None says nothing: ask `find`."""
+        models = self._listed.get(_LISTED)
+        agreed = self._agreed.get(str(org_id))
+        if models is None or agreed is None or (allowed and model_id not in allowed):
+            return None
+        model = models.get(model_id)
+        if model is None:
+            return None
+        model = _priced(model, agreed)
+        return model if model.callable else None
+
+    async def find(self, model_id: str, org_id: UUID, allowed: frozenset[str]) -> CallableModel:
+        """The model, priced for the organization. `allowed` names the models of the caller's key; empty: all.
+
+        Raises `ModelNotFoundError` (also where the key may not call it), `ModelUnpricedError`.
+        """
+        if allowed and model_id not in allowed:
+            raise ModelNotFoundError(model_id)
+        models, agreed = await self._load(org_id)
+        model = models.get(model_id)
+        if model is None:
+            raise ModelNotFoundError(model_id)
+        model = _priced(model, agreed)
+        if not model.callable:
+            raise ModelUnpricedError(model_id)
+        return model
+
+    async def visible(self, org_id: UUID, allowed: frozenset[str]) -> Sequence[CallableModel]:
+        """What the caller can call, in the configured order."""
+        models, agreed = await self._load(org_id)
+        priced = (_priced(model, agreed) for model in models.values() if not allowed or model.id in allowed)
+        return [model for model in priced if model.callable]
+
+    def forget(self, subject: str) -> None:
+        """Drops everything: models are few, and a provider's change touches many."""
+        del subject
+        self._listed.forget_all()
+        self._agreed.forget_all()
+
+    async def _load(self, org_id: UUID) -> tuple[_Models, _Prices]:
+        models = await self._listed.get_or_load(_LISTED, self._load_listed)
+        agreed = await self._agreed.get_or_load(str(org_id), lambda: self._load_agreed(org_id))
+        return models, agreed
+
+    async def _load_listed(self) -> _Models:
+        now = self._clock.now()
+        async with self._database.shared() as transaction:
+            rows = await store.list_models(transaction, now)
+            markups = {row["model_id"]: row for row in await store.list_markups(transaction, now)}
+        providers = {row["provider"]: self._provider(row) for row in rows}
+        return {
+            row["id"]: _model(row, providers[row["provider"]], markups.get(row["id"], markups.get(None)))
+            for row in rows
+        }
+
+    async def _load_agreed(self, org_id: UUID) -> _Prices:
+        async with self._database.tenant(org_id) as transaction:
+            rows = await store.list_organization_prices(transaction, self._clock.now())
+        return {row["model_id"]: _price(row, row["reasoning"]) for row in rows}
+
+    def _provider(self, row: asyncpg.Record) -> Provider:
+        name: str = row["provider"]
+        api_key = self._sealer.open(row["sealed_credential"], credential_place(name)).decode()
+        return Provider(name, row["kind"], row["base_url"], api_key)
+
+
+def _priced(model: CallableModel, agreed: _Prices) -> CallableModel:
+    price = agreed.get(model.id)
+    return model if price is None else dataclasses.replace(model, price=price)
+
+
+def _price(row: asyncpg.Record, reasoning: int) -> Price:
+    return Price(row["version"], row["input"], row["cache_read"], row["cache_write"], row["output"], reasoning)
+
+
+def _model(row: asyncpg.Record, provider: Provider, markup: asyncpg.Record | None) -> CallableModel:
+    price = None if row["version"] is None else _price(row, row["reasoning_price"])
+    if price is not None and markup is not None and markup["parts_per_million"]:
+        price = marked_up(price, markup["parts_per_million"], markup["version"])
+    create_time: datetime = row["create_time"]
+    return CallableModel(
+        id=row["id"],
+        provider=provider,
+        upstream=row["upstream"],
+        context_tokens=row["context_tokens"],
+        max_output_tokens=row["max_output_tokens"],
+        tokenizer=row["tokenizer"],
+        price=None if row["free"] else price,
+        free=row["free"],
+        create_time=create_time,
+        reasoning=row["reasoning"],
+        max_tokens_field=row["max_tokens_field"],
+        image_max_tokens=row["image_max_tokens"],
+        audio_second_max_tokens=row["audio_second_max_tokens"],
+        file_max_tokens=row["file_max_tokens"],
+        capabilities=Capabilities(stream_usage=row["stream_usage"]),
+    )

@@ -1,0 +1,29 @@
+"""ModelService: OpenAI's list of models, and one of them."""
+
+from __future__ import annotations
+
+from server.models.catalogue import Catalogue
+from server.models.models import to_proto
+from server.rpc.context import CallContext
+from tollbridge.models.v1.model_pb2 import Model
+from tollbridge.models.v1.model_service_pb2 import GetModelRequest, ListModelsRequest, ListModelsResponse
+
+
+class ModelService:
+    """Serves tollbridge.models.v1.ModelService."""
+
+    NAME = "tollbridge.models.v1.ModelService"
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    async def list_models(self, _request: ListModelsRequest, context: CallContext) -> ListModelsResponse:
+        """The models that the caller's credential may call."""
+        principal = context.principal
+        models = await self._catalogue.visible(principal.org_id, principal.models)
+        return ListModelsResponse(object="list", data=[to_proto(model) for model in models])
+
+    async def get_model(self, request: GetModelRequest, context: CallContext) -> Model:
+        """One model. Raises `ModelNotFoundError`, `ModelUnpricedError`."""
+        principal = context.principal
+        return to_proto(await self._catalogue.find(request.id, principal.org_id, principal.models))
