@@ -66,7 +66,7 @@ class Cluster:
 
     def create_empty(self) -> TestDatabase:
         """A database without any schema, for tests of migrations. Roles belong to the cluster and may exist."""
-        return self._named("CREATE DATABASE {} TEMPLATE template0")
+        return self._named("CREATE DATABASE {} TEMPLATE template0 STRATEGY FILE_COPY")
 
     def drop(self, database: TestDatabase) -> None:
         """Removes a database, whoever is still connected to it."""
@@ -90,7 +90,7 @@ class Cluster:
     async def _make_template(self) -> None:
         # An earlier test may have met a migration that fails: each says so itself.
         await self._execute_in(SUPERUSER, f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")
-        await self._execute_in(SUPERUSER, f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
+        await self._execute_in(SUPERUSER, f"CREATE DATABASE {TEMPLATE} TEMPLATE template0 STRATEGY FILE_COPY")
         await self._migration(self.dsn(SUPERUSER, TEMPLATE))
 
 
