@@ -15,12 +15,14 @@ class Loader:
 
     def __init__(self) -> None:
         self.loads = 0
+        self.began = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def __call__(self) -> int:
         self.loads += 1
         number = self.loads
+        self.began.set()
         await self.gate.wait()
         return number
 
@@ -58,8 +60,7 @@ async def test_a_load_that_an_invalidation_overtook_is_not_kept() -> None:
     cache: FreshCache[int] = FreshCache(ManualClock())
     loader.gate.clear()
     running = asyncio.ensure_future(cache.get_or_load("a", loader))
-    while not loader.loads:
-        await asyncio.sleep(0)
+    await loader.began.wait()
     cache.forget("a")
     loader.gate.set()
     assert await running == 1

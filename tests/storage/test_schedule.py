@@ -1,0 +1,72 @@
+"""Background work runs in one process of a database at a time, and again after it failed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from server.storage.database import Database, DatabaseUnavailableError, Role
+from server.storage.schedule import Loop, Schedule
+from tests.support.databases import TestDatabase
+
+
+@pytest.fixture
+async def pools(database: TestDatabase) -> AsyncIterator[Database]:
+    opened = await Database.connect(dict.fromkeys(Role, database.url))
+    yield opened
+    await opened.close()
+
+
+class Work:
+    """Counts who is at it."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.most = 0
+        self.runs = 0
+        self.done = asyncio.Event()
+
+    async def run(self) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.02)
+        self.now -= 1
+        self.runs += 1
+        if self.runs >= 10:
+            self.done.set()
+
+
+async def run_two(pools: Database, loop: Loop, work: Work) -> None:
+    schedules = [Schedule(pools, [loop]) for _ in range(2)]
+    for schedule in schedules:
+        schedule.start()
+    await asyncio.wait_for(work.done.wait(), 10)
+    for schedule in schedules:
+        await schedule.stop()
+
+
+async def test_shared_work_is_done_by_one_at_a_time(pools: Database) -> None:
+    work = Work()
+    await run_two(pools, Loop("shared", 0.001, work.run), work)
+    assert work.most == 1
+
+
+async def test_own_work_is_done_by_each(pools: Database) -> None:
+    work = Work()
+    await run_two(pools, Loop("own", 0.001, work.run, shared=False), work)
+    assert work.most == 2
+
+
+async def test_a_failed_run_comes_again(pools: Database) -> None:
+    work = Work()
+    failures = iter([True, True])
+
+    async def fail_twice() -> None:
+        if next(failures, False):
+            raise DatabaseUnavailableError("away")
+        await work.run()
+
+    await run_two(pools, Loop("failing", 0.001, fail_twice, shared=False), work)
+    assert work.runs >= 10
