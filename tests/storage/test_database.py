@@ -13,6 +13,7 @@ from server.storage.database import Database, DatabaseUnavailableError, Role
 from tests.support.databases import TestDatabase
 
 ORG = uuid4()
+INSERT = "INSERT INTO organization (id, name, create_time, update_time) VALUES ($1, 'x', now(), now())"
 
 
 @pytest.fixture
@@ -24,9 +25,7 @@ async def pools(database: TestDatabase) -> AsyncIterator[Database]:
 
 async def add_organization(pools: Database, org_id: UUID) -> None:
     async with pools.tenant(org_id) as transaction:
-        await transaction.execute(
-            "INSERT INTO organization (id, name, create_time, update_time) VALUES ($1, 'x', now(), now())", org_id
-        )
+        await transaction.execute(INSERT, org_id)
 
 
 async def count(pools: Database, org_id: UUID) -> int:
@@ -50,9 +49,7 @@ async def test_without_a_tenant_nothing_is_seen(pools: Database) -> None:
 async def test_a_tenant_cannot_write_for_another(pools: Database) -> None:
     async with pools.tenant(uuid4()) as transaction:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await transaction.execute(
-                "INSERT INTO organization (id, name, create_time, update_time) VALUES ($1, 'x', now(), now())", ORG
-            )
+            await transaction.execute(INSERT, ORG)
 
 
 async def test_the_tenant_ends_with_its_transaction(pools: Database) -> None:
@@ -69,9 +66,7 @@ async def test_an_error_inside_rolls_back(pools: Database) -> None:
 
 async def fail_after_insert(pools: Database) -> None:
     async with pools.tenant(ORG) as transaction:
-        await transaction.execute(
-            "INSERT INTO organization (id, name, create_time, update_time) VALUES ($1, 'x', now(), now())", ORG
-        )
+        await transaction.execute(INSERT, ORG)
         raise ZeroDivisionError
 
 
