@@ -6,8 +6,12 @@ nobody but us, whatever the bundle would like to do.
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from aiohttp.web import Response
@@ -37,26 +41,38 @@ def docs_pages(openapi_path: Path) -> dict[str, Page]:
     }
 
 
-def _file_page(path: Path, content_type: str, fresh_seconds: int) -> Page:
-    """A file, read and packed once; browsers keep it and ask again by its ETag."""
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file's content, packed, and the tag that browsers ask again with."""
+
+    packed: bytes
+    etag: str
+
+
+@cache
+def _load(path: Path) -> _File:
     body = path.read_bytes()
-    packed = header_sets.gzip(body)
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    return _File(header_sets.gzip(body), f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+def _file_page(path: Path, content_type: str, fresh_seconds: int) -> Page:
+    """A file, read and packed when it is first asked for. Raises FileNotFoundError at once where it is missing."""
+    path.stat()
     fixed = {
         "Content-Type": content_type,
         "Content-Security-Policy": _POLICY,
         "Cache-Control": f"public, max-age={fresh_seconds}" if fresh_seconds else "no-cache",
-        "ETag": etag,
         "Vary": "Accept-Encoding",
     }
 
     async def show(exchange: Exchange) -> Response:
-        answer_headers = exchange.headers(fixed)
-        if exchange.request.headers.get("If-None-Match") == etag:
+        file = await asyncio.to_thread(_load, path)
+        answer_headers = exchange.headers({**fixed, "ETag": file.etag})
+        if exchange.request.headers.get("If-None-Match") == file.etag:
             return Response(status=304, headers=answer_headers)
         if not header_sets.accepts_gzip(exchange.request.headers.get("Accept-Encoding", "")):
-            return Response(body=body, headers=answer_headers)
+            return Response(body=gzip.decompress(file.packed), headers=answer_headers)
         answer_headers["Content-Encoding"] = "gzip"
-        return Response(body=packed, headers=answer_headers)
+        return Response(body=file.packed, headers=answer_headers)
 
     return show

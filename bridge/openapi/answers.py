@@ -7,7 +7,7 @@ from typing import Any
 from bridge.catalog import Binding, Method
 from bridge.errors import rule_of
 from bridge.openapi.comments import Comments
-from bridge.openapi.examples import example_of
+from bridge.openapi.examples import answer_example
 from bridge.openapi.schemas import Schemas
 from tollbridge.errors.v1.error_reason_pb2 import ErrorReason
 from tollbridge.options.v1 import options_pb2
@@ -113,7 +113,7 @@ def _content(method: Method, binding: Binding, schemas: Schemas) -> dict[str, An
 
 
 def _media(schema: dict[str, Any], schemas: Schemas) -> dict[str, Any]:
-    return {"schema": schema, "example": example_of(schema, schemas.components())}
+    return {"schema": schema, "example": answer_example(schema, schemas.components())}
 
 
 def _events(schema: dict[str, Any], end: str) -> dict[str, Any]:

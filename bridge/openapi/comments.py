@@ -37,7 +37,7 @@ class Comments:
         first = _SENTENCE_END.split(self.text(full_name), maxsplit=1)[0].removesuffix(".")
         if len(first) <= _LONGEST_SUMMARY:
             return first
-        return re.split(r"[:;(]|, ", first, maxsplit=1)[0].strip()
+        return re.split(r"[:;(]", first, maxsplit=1)[0].strip()
 
 
 def _read_file(file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, str]]:

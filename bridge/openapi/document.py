@@ -8,7 +8,7 @@ from bridge.catalog import Binding, Catalog, Method
 from bridge.openapi import pages
 from bridge.openapi.answers import ERROR_SCHEMA, answers_of, error_responses
 from bridge.openapi.comments import Comments
-from bridge.openapi.examples import example_of
+from bridge.openapi.examples import request_example
 from bridge.openapi.parameters import IDEMPOTENCY_KEY, path_of, path_parameters, query_parameters
 from bridge.openapi.schemas import Schemas
 from bridge.transcode import wants_json
@@ -101,7 +101,7 @@ def _operation(
         operation["parameters"] = parameters
     if binding.body:
         operation["requestBody"] = _request_body(method, binding, schemas)
-    operation["responses"] = answers_of(method, binding, schemas, "As asked.")
+    operation["responses"] = answers_of(method, binding, schemas, comments.text(method.output.full_name) or "As asked.")
     return operation
 
 
@@ -116,7 +116,7 @@ def _request_body(method: Method, binding: Binding, schemas: Schemas) -> dict[st
         schema = schemas.object(method.input, in_path)
     else:
         schema = schemas.message(method.input)
-    example = example_of(schema, schemas.components())
+    example = request_example(schema, schemas.components())
     return {"required": bool(example), "content": {"application/json": {"schema": schema, "example": example}}}
 
 

@@ -1,0 +1,133 @@
+"""Brings calls to a server elsewhere, over one grpc.aio channel."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2
+
+from bridge.caller import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, Call, Metadata, Refusal, Reply
+from bridge.catalog import Catalog
+
+_DETAILS = "grpc-status-details-bin"
+_READY_SECONDS = 1.0
+
+CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
+    # Without these two a server runs megabytes ahead of a reader that is slow.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 65536),
+    # Whether a call may be tried again is the client's to know, not the channel's.
+    ("grpc.enable_retries", 0),
+)
+
+
+class GrpcCaller:
+    """The caller of a bridge whose server is another process. Must be made inside the running loop."""
+
+    def __init__(self, target: str, catalog: Catalog, credentials: grpc.ChannelCredentials | None = None) -> None:
+        """`target` is a gRPC name such as "127.0.0.1:50051"; plaintext without credentials."""
+        if credentials is None:
+            self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        else:
+            self._channel = grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+        # A unary answer is a stream of one message, on the wire too; so one kind of stub serves all methods.
+        self._stubs: dict[str, Any] = {
+            method.rpc_path: self._channel.unary_stream(
+                method.rpc_path,
+                request_serializer=method.request_class.SerializeToString,
+                response_deserializer=method.response_class.FromString,
+            )
+            for method in catalog.methods
+        }
+
+        self._check_health: Any = self._channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+
+    def call(self, call: Call) -> Reply:
+        """Starts the call. The origin is not sent: a server believes it only from a bridge that proves itself."""
+        metadata = grpc.aio.Metadata(*call.metadata)
+        return _GrpcReply(self._stubs[call.method](call.request, timeout=call.timeout, metadata=metadata))
+
+    async def ready(self) -> bool:
+        """Whether the server's health service says SERVING."""
+        try:
+            answer = await self._check_health(health_pb2.HealthCheckRequest(), timeout=_READY_SECONDS)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def aclose(self) -> None:
+        """Closes the channel and ends what runs over it."""
+        await self._channel.close()
+
+
+class _GrpcReply:
+    """The answer of one call."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._initial: Metadata | None = None
+        self._trailing: Metadata = ()
+
+    async def initial_metadata(self) -> Metadata:
+        """Waits for the initial metadata. Raises `Refusal` where the call ended before any was sent."""
+        if self._initial is None:
+            self._initial = _pairs(await self._guard(self._call.initial_metadata()))
+            if not self._initial and self._call.done():
+                await self._raise_unless_ok()
+        return self._initial
+
+    async def read(self) -> Message | None:
+        """The next message, or None after the last. Raises `Refusal`."""
+        message = await self._guard(self._call.read())
+        if message is not grpc.aio.EOF:
+            assert isinstance(message, Message)
+            return message
+        await self._raise_unless_ok()
+        self._trailing = _pairs(await self._call.trailing_metadata())
+        return None
+
+    def trailing_metadata(self) -> Metadata:
+        """Trailing metadata; empty before the end."""
+        return self._trailing
+
+    async def aclose(self) -> None:
+        """Cancels the call where it still runs."""
+        self._call.cancel()
+
+    async def _guard(self, wait: Any) -> Any:
+        try:
+            return await wait
+        except grpc.aio.AioRpcError as error:
+            raise _refusal(error.code(), error.details(), error.trailing_metadata()) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Not this task was cancelled but the call, by the channel that closed.
+            raise Refusal(grpc.StatusCode.CANCELLED.value[0], "The call was cancelled.") from None
+
+    async def _raise_unless_ok(self) -> None:
+        code = await self._call.code()
+        if code is not grpc.StatusCode.OK:
+            raise _refusal(code, await self._call.details(), await self._call.trailing_metadata())
+
+
+def _refusal(code: grpc.StatusCode, text: str | None, trailing: Any) -> Refusal:
+    pairs = _pairs(trailing)
+    details = next((value for name, value in pairs if name == _DETAILS and isinstance(value, bytes)), b"")
+    return Refusal(code.value[0], text or "", details, [pair for pair in pairs if pair[0] != _DETAILS])
+
+
+def _pairs(metadata: Any) -> Metadata:
+    return [(str(name), value) for name, value in metadata or ()]
