@@ -26,7 +26,7 @@ STEPS: dict[str, list[str]] = {
     "format": ["ruff", "format", "--check", "."],
     "proto-lint": ["buf", "lint"],
     "proto-format": ["buf", "format", "proto", "--diff", "--exit-code"],
-    "proto-breaking": ["buf", "breaking", "--against", RELEASED],
+    "proto-breaking": ["buf", "breaking", "proto", "--against", RELEASED],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,6 +36,21 @@ def test_steps_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "STEPS", {"good": printing("", 0), "bad": printing("", 3)})
     assert check.main(["good"]) == 0
     assert check.main(["unknown"]) == 2
+
+
+@pytest.mark.parametrize(("tag", "passes"), [("3", True), ("33", False)])
+def test_a_change_that_breaks_callers_does_not_pass(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tag: str, passes: bool
+) -> None:
+    (tmp_path / "proto" / "a").mkdir(parents=True)
+    (tmp_path / "third_party").mkdir()
+    (tmp_path / "buf.yaml").write_bytes((check.CHECKOUT / "buf.yaml").read_bytes())
+    message = tmp_path / "proto" / "a" / "a.proto"
+    message.write_text('syntax = "proto3";\npackage a;\nmessage A {\n  string name = 3;\n}\n')
+    subprocess.run(["buf", "build", "proto", "-o", check.RELEASED], cwd=tmp_path, check=True, timeout=30)
+    message.write_text(message.read_text().replace("= 3;", f"= {tag};"))
+    monkeypatch.setattr(check, "CHECKOUT", tmp_path)
+    assert check.run_step("proto-breaking").passed is passes
 
 
 def test_generated_files_are_compared_and_brought_up_to_date(tmp_path: Path) -> None:
