@@ -95,10 +95,10 @@ class Serving:
         """The living children: process id to command line."""
         return children_of(self.process.pid)
 
-    def stop(self, how: signal.Signals = signal.SIGINT) -> tuple[int, str]:
+    def stop(self, how: signal.Signals = signal.SIGINT, seconds: float = STOP_SECONDS) -> tuple[int, str]:
         """Signals the supervisor's process alone; returns its exit status and what it said on standard error."""
         self.process.send_signal(how)
-        return self.wait_end(STOP_SECONDS)
+        return self.wait_end(seconds)
 
     def wait_end(self, seconds: float) -> tuple[int, str]:
         """Waits for the supervisor's end; returns its exit status and what it said on standard error."""

@@ -7,6 +7,7 @@ import signal
 import stat
 from pathlib import Path
 
+from cli.supervisor.workers import GRACE_SECONDS
 from tests.processes.ordinary_user import OrdinaryUser
 from tests.processes.processes import one, resident_megabytes, wait_until_gone
 from tests.processes.serving import Serving
@@ -52,7 +53,9 @@ def test_embedded_children_leave_the_session_and_workers_stay(folder: Path) -> N
         assert "python" in children[worker]
         for name in ("postgres", "valkey", "model_server"):
             assert os.getsid(one(children, name)) == one(children, name)
-        # What a terminal's Ctrl-C does: the whole group gets it, and the worker must leave the order to the supervisor.
+        # A terminal's Ctrl-C reaches the whole group; the worker must leave the order of the end to the supervisor.
+        os.kill(worker, signal.SIGINT)
+        assert serving.answering_worker() == worker
         os.killpg(os.getpgid(serving.process.pid), signal.SIGINT)
         assert serving.wait_end(20)[0] == 0
 
@@ -114,7 +117,8 @@ def test_a_second_signal_hurries_a_worker_that_does_not_leave(folder: Path) -> N
         children = serving.children()
         serving.process.send_signal(signal.SIGINT)
         serving.wait_for_complaint("Stopping")
-        assert serving.stop()[0] == 0
+        # Sooner than the grace, which would end the worker as well.
+        assert serving.stop(seconds=GRACE_SECONDS - 2)[0] == 0
         wait_until_gone(list(children), 1)
 
 
