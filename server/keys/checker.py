@@ -113,4 +113,5 @@ def _principal(row: KeyRow) -> Principal:
         scopes=key.scopes,
         models=frozenset(key.models),
         organization_suspended=row.suspended,
+        expire_time=key.expire_time,
     )

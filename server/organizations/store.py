@@ -35,6 +35,9 @@ INSERT_MEMBERSHIP: Final = """
 INSERT INTO membership (id, org_id, user_id, role, create_time) VALUES ($1, $2, $3, $4, $5)
 """
 
+# What a person may do in an organization.
+GET_ROLE: Final = "SELECT role FROM membership WHERE org_id = $1 AND user_id = $2"
+
 # A page of members, oldest first; ids grow with time.
 LIST_MEMBERSHIPS: Final = """
 SELECT m.id, m.org_id, m.user_id, u.email, u.name, m.role, m.create_time
@@ -72,6 +75,12 @@ async def insert_membership(transaction: Transaction, member: Membership) -> Non
     """A person's place in an organization."""
     values = (member.id, member.org_id, member.user_id, member.role.value, member.create_time)
     await transaction.execute(INSERT_MEMBERSHIP, *values)
+
+
+async def role_of(transaction: Transaction, org_id: UUID, user_id: UUID) -> Role | None:
+    """The person's role, or None for one who is no member."""
+    role = await transaction.fetchval(GET_ROLE, org_id, user_id)
+    return None if role is None else Role(role)
 
 
 async def list_memberships(transaction: Transaction, org_id: UUID, after: UUID | None, limit: int) -> list[Membership]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
@@ -36,6 +37,8 @@ class Principal:
     """A person who administers the platform. Never true for a key."""
     password_change_required: bool = False
     organization_suspended: bool = False
+    expire_time: datetime | None = None
+    """When the credential stops working, UTC; None: never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ CREATE TABLE user_password (
     change_time timestamptz NOT NULL
 );
 CALL make_personal_table('user_password');
+-- Nobody who reads all people reads their digests.
+REVOKE SELECT ON user_password FROM tollbridge_keeper, tollbridge_platform;
+GRANT SELECT (user_id, one_time, use_time, change_time) ON user_password TO tollbridge_platform;
 GRANT SELECT, INSERT ON user_password TO tollbridge_app;
 GRANT UPDATE (digest, one_time, use_time, change_time) ON user_password TO tollbridge_app;
 
@@ -21,7 +24,7 @@ CREATE TABLE session (
     expire_time timestamptz NOT NULL,
     revoke_time timestamptz
 );
-CREATE INDEX session_user ON session (user_id) WHERE revoke_time IS NULL;
+CREATE INDEX session_by_user ON session (user_id) WHERE revoke_time IS NULL;
 CALL make_personal_table('session');
 GRANT SELECT, INSERT ON session TO tollbridge_app;
 GRANT UPDATE (expire_time, revoke_time) ON session TO tollbridge_app;
@@ -37,6 +40,7 @@ CREATE TABLE refresh_token (
 );
 CREATE INDEX refresh_token_session ON refresh_token (session_id);
 CALL make_personal_table('refresh_token');
+REVOKE SELECT ON refresh_token FROM tollbridge_keeper, tollbridge_platform;
 GRANT SELECT, INSERT ON refresh_token TO tollbridge_app;
 GRANT UPDATE (use_time) ON refresh_token TO tollbridge_app;
 

@@ -1,0 +1,93 @@
+"""Checks access tokens against their sessions, so that one that ended opens nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from server.auth import store
+from server.auth.access_tokens import AccessClaims, AccessTokens
+from server.auth.credentials import Refused
+from server.auth.sessions import Session
+from server.foundation.clock import Clock
+from server.rpc.principal import Principal
+from server.storage.cache import MAX_AGE_SECONDS, FreshCache
+from server.storage.database import Database, Role
+
+INVALIDATION_KIND: Final = "session"
+"""Announced with the session's UUID as text whenever it ended or its person's rights changed."""
+
+_MAX_TOKENS: Final = 10_000
+
+
+class UnknownSessionError(Exception):
+    """No live session has this id. An exception, so that the cache keeps nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadToken:
+    claims: AccessClaims
+    read_time: float
+
+
+class SessionChecker:
+    """The cache of sessions, and of tokens whose signature was checked within the last seconds."""
+
+    def __init__(self, database: Database, tokens: AccessTokens, clock: Clock) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._clock = clock
+        self._sessions: FreshCache[Session] = FreshCache(clock)
+        self._read: dict[str, _ReadToken] = {}
+
+    def forget(self, subject: str) -> None:
+        """Drops the cached session with this id."""
+        self._sessions.forget(subject)
+
+    def try_authenticate(self, token: str) -> Principal | None:
+        """The token's caller where token and session are cached; None says nothing. Never waits."""
+        read = self._read.get(token)
+        if read is None or self._clock.monotonic() - read.read_time > MAX_AGE_SECONDS:
+            return None
+        session = self._sessions.get(str(read.claims.session_id))
+        now = self._clock.now()
+        if session is None or read.claims.expire_time <= now or _dead_because(session, read.claims, now):
+            return None
+        return session.principal(read.claims.expire_time)
+
+    async def check(self, token: str) -> Principal | Refused:
+        """The token's caller, or why it is refused."""
+        claims = await self._tokens.read(token)
+        if isinstance(claims, Refused):
+            return claims
+        session = await self._session(claims.session_id)
+        if session is None:
+            return Refused("the session has ended", guess=False)
+        reason = _dead_because(session, claims, self._clock.now())
+        if reason:
+            return Refused(reason, guess=False)
+        if len(self._read) >= _MAX_TOKENS:
+            self._read.clear()
+        self._read[token] = _ReadToken(claims, self._clock.monotonic())
+        return session.principal(claims.expire_time)
+
+    async def _session(self, session_id: UUID) -> Session | None:
+        try:
+            return await self._sessions.get_or_load(str(session_id), lambda: self._load(session_id))
+        except UnknownSessionError:
+            return None
+
+    async def _load(self, session_id: UUID) -> Session:
+        async with self._database.statement(Role.LOOKUP) as statement:
+            session = await store.lookup_session(statement, session_id)
+        if session is None:
+            raise UnknownSessionError(str(session_id))
+        return session
+
+
+def _dead_because(session: Session, claims: AccessClaims, now: datetime) -> str:
+    if session.user_id != claims.user_id or session.org_id != claims.org_id:
+        return "the token and its session name different people"
+    return "the session has expired" if session.expire_time <= now else ""

@@ -1,0 +1,252 @@
+"""The SQL of people, passwords, sessions and signing keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from server.auth.sessions import Session
+from server.auth.users import Account, User
+from server.storage.database import Transaction
+
+# The account behind an e-mail or user name. For role `lookup`.
+LOOKUP_ACCOUNT: Final = "SELECT * FROM lookup_account($1)"
+
+# A session that was not revoked. For role `lookup`.
+LOOKUP_SESSION: Final = "SELECT * FROM lookup_session($1)"
+
+# Whose a refresh token is. For role `lookup`.
+LOOKUP_REFRESH_TOKEN: Final = "SELECT * FROM lookup_refresh_token($1)"
+
+# A new person. Never an administrator: the role may not write that column.
+INSERT_USER: Final = """
+INSERT INTO app_user (id, email, username, name, create_time, update_time) VALUES ($1, $2, nullif($3, ''), $4, $5, $5)
+"""
+
+# One person.
+GET_USER: Final = """
+SELECT id, email, username, name, platform_admin, create_time FROM app_user WHERE id = $1
+"""
+
+# A new person's password.
+INSERT_PASSWORD: Final = """
+INSERT INTO user_password (user_id, digest, one_time, change_time) VALUES ($1, $2, $3, $4)
+"""
+
+# The password in force.
+GET_PASSWORD: Final = "SELECT digest, one_time, use_time FROM user_password WHERE user_id = $1"
+
+# The same, held still until the transaction ends: sign-in and change of a password come one after the other.
+LOCK_PASSWORD: Final = "SELECT digest, one_time, use_time FROM user_password WHERE user_id = $1 FOR UPDATE"
+
+# Another password.
+UPDATE_PASSWORD: Final = """
+UPDATE user_password SET digest = $2, one_time = $3, use_time = NULL, change_time = $4 WHERE user_id = $1
+"""
+
+# The one sign-in of a one-time password.
+USE_PASSWORD: Final = "UPDATE user_password SET use_time = $2 WHERE user_id = $1"
+
+# A new session.
+INSERT_SESSION: Final = """
+INSERT INTO session (id, user_id, org_id, create_time, expire_time) VALUES ($1, $2, $3, $4, $5)
+"""
+
+# More time for a live session; no row where it is over.
+EXTEND_SESSION: Final = """
+UPDATE session SET expire_time = $2 WHERE id = $1 AND revoke_time IS NULL AND expire_time > $3 RETURNING id
+"""
+
+# The end of a session; no row where it had ended before.
+REVOKE_SESSION: Final = "UPDATE session SET revoke_time = $2 WHERE id = $1 AND revoke_time IS NULL RETURNING id"
+
+# The end of a person's sessions, but for one where $3 is given.
+REVOKE_SESSIONS: Final = """
+UPDATE session SET revoke_time = $2
+WHERE user_id = $1 AND revoke_time IS NULL AND ($3::uuid IS NULL OR id <> $3) RETURNING id
+"""
+
+# A new refresh token.
+INSERT_REFRESH_TOKEN: Final = """
+INSERT INTO refresh_token (digest, session_id, user_id, create_time, expire_time) VALUES ($1, $2, $3, $4, $5)
+"""
+
+# A refresh token, held still, so that of two tries at once one is the second.
+LOCK_REFRESH_TOKEN: Final = "SELECT expire_time, use_time FROM refresh_token WHERE digest = $1 FOR UPDATE"
+
+# The one use of a refresh token.
+USE_REFRESH_TOKEN: Final = "UPDATE refresh_token SET use_time = $2 WHERE digest = $1"
+
+# Lets one transaction at a time make the first signing key.
+LOCK_SIGNING_KEYS: Final = "SELECT pg_advisory_xact_lock(hashtext('tollbridge.signing_key'))"
+
+# All signing keys, newest first.
+LIST_SIGNING_KEYS: Final = """
+SELECT kid, sealed_private_key, public_key, retire_time FROM signing_key ORDER BY create_time DESC, kid
+"""
+
+# A new signing key.
+INSERT_SIGNING_KEY: Final = """
+INSERT INTO signing_key (kid, sealed_private_key, public_key, create_time) VALUES ($1, $2, $3, $4)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordRow:
+    """The password in force."""
+
+    digest: str
+    one_time: bool
+    use_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOwner:
+    """Whose a refresh token is."""
+
+    session_id: UUID
+    user_id: UUID
+    org_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTokenRow:
+    """What decides over a refresh token."""
+
+    expire_time: datetime
+    use_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyRow:
+    """A signing key at rest."""
+
+    kid: str
+    sealed_private_key: bytes
+    public_key: bytes
+    retire_time: datetime | None
+
+
+async def lookup_account(statement: Transaction, login: str) -> Account | None:
+    """The account that signs in with this e-mail or user name, or None."""
+    row = await statement.fetchrow(LOOKUP_ACCOUNT, login)
+    if row is None:
+        return None
+    user = User(
+        row["user_id"], row["email"], row["username"] or "", row["name"], row["platform_admin"], row["create_time"]
+    )
+    return Account(user, row["password_digest"], row["one_time"], row["org_id"], row["suspended"])
+
+
+async def lookup_session(statement: Transaction, session_id: UUID) -> Session | None:
+    """The session, or None where it is unknown, revoked, or its person left the organization."""
+    row = await statement.fetchrow(LOOKUP_SESSION, session_id)
+    return None if row is None else Session(id=session_id, **dict(row))
+
+
+async def lookup_refresh_token(statement: Transaction, digest: bytes) -> TokenOwner | None:
+    """Whose the token is, used or not, or None."""
+    row = await statement.fetchrow(LOOKUP_REFRESH_TOKEN, digest)
+    return None if row is None else TokenOwner(**dict(row))
+
+
+async def insert_user(transaction: Transaction, user: User) -> None:
+    """A new person. Raises `asyncpg.UniqueViolationError` where e-mail or user name is taken."""
+    await transaction.execute(INSERT_USER, user.id, user.email, user.username, user.name, user.create_time)
+
+
+async def get_user(transaction: Transaction, user_id: UUID) -> User | None:
+    """One person, or None."""
+    row = await transaction.fetchrow(GET_USER, user_id)
+    return None if row is None else user_of(row)
+
+
+async def insert_password(transaction: Transaction, user_id: UUID, digest: str, one_time: bool, now: datetime) -> None:
+    """A new person's password."""
+    await transaction.execute(INSERT_PASSWORD, user_id, digest, one_time, now)
+
+
+async def get_password(transaction: Transaction, user_id: UUID) -> PasswordRow | None:
+    """The password in force, or None."""
+    row = await transaction.fetchrow(GET_PASSWORD, user_id)
+    return None if row is None else PasswordRow(**dict(row))
+
+
+async def lock_password(transaction: Transaction, user_id: UUID) -> PasswordRow | None:
+    """The same, locked."""
+    row = await transaction.fetchrow(LOCK_PASSWORD, user_id)
+    return None if row is None else PasswordRow(**dict(row))
+
+
+async def update_password(transaction: Transaction, user_id: UUID, digest: str, one_time: bool, now: datetime) -> None:
+    """Another password, not used yet."""
+    await transaction.execute(UPDATE_PASSWORD, user_id, digest, one_time, now)
+
+
+async def use_password(transaction: Transaction, user_id: UUID, now: datetime) -> None:
+    """Notes the one sign-in of a one-time password."""
+    await transaction.execute(USE_PASSWORD, user_id, now)
+
+
+async def insert_session(
+    transaction: Transaction, session_id: UUID, user_id: UUID, org_id: UUID, now: datetime, expire_time: datetime
+) -> None:
+    """A new session."""
+    await transaction.execute(INSERT_SESSION, session_id, user_id, org_id, now, expire_time)
+
+
+async def extend_session(transaction: Transaction, session_id: UUID, expire_time: datetime, now: datetime) -> bool:
+    """Gives a live session more time; False where it is over."""
+    return await transaction.fetchval(EXTEND_SESSION, session_id, expire_time, now) is not None
+
+
+async def revoke_session(transaction: Transaction, session_id: UUID, now: datetime) -> bool:
+    """Ends a session; False where it had ended before."""
+    return await transaction.fetchval(REVOKE_SESSION, session_id, now) is not None
+
+
+async def revoke_sessions(transaction: Transaction, user_id: UUID, now: datetime, kept: UUID | None) -> list[UUID]:
+    """Ends a person's sessions but for `kept`; answers which ended."""
+    return [row["id"] for row in await transaction.fetch(REVOKE_SESSIONS, user_id, now, kept)]
+
+
+async def insert_refresh_token(
+    transaction: Transaction, digest: bytes, owner: TokenOwner, now: datetime, expire_time: datetime
+) -> None:
+    """A new refresh token of a session."""
+    await transaction.execute(INSERT_REFRESH_TOKEN, digest, owner.session_id, owner.user_id, now, expire_time)
+
+
+async def lock_refresh_token(transaction: Transaction, digest: bytes) -> RefreshTokenRow | None:
+    """A refresh token, locked, or None."""
+    row = await transaction.fetchrow(LOCK_REFRESH_TOKEN, digest)
+    return None if row is None else RefreshTokenRow(**dict(row))
+
+
+async def use_refresh_token(transaction: Transaction, digest: bytes, now: datetime) -> None:
+    """Notes the one use of a refresh token."""
+    await transaction.execute(USE_REFRESH_TOKEN, digest, now)
+
+
+async def lock_signing_keys(transaction: Transaction) -> None:
+    """Waits for whoever makes the first signing key."""
+    await transaction.execute(LOCK_SIGNING_KEYS)
+
+
+async def signing_keys(transaction: Transaction) -> list[SigningKeyRow]:
+    """All signing keys, newest first."""
+    return [SigningKeyRow(**dict(row)) for row in await transaction.fetch(LIST_SIGNING_KEYS)]
+
+
+async def insert_signing_key(transaction: Transaction, row: SigningKeyRow, now: datetime) -> None:
+    """A new signing key."""
+    await transaction.execute(INSERT_SIGNING_KEY, row.kid, row.sealed_private_key, row.public_key, now)
+
+
+def user_of(row: asyncpg.Record) -> User:
+    """The person in a row of `app_user`."""
+    return User(row["id"], row["email"], row["username"] or "", row["name"], row["platform_admin"], row["create_time"])
