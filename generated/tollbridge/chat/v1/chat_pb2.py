@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from tollbridge.options.v1 import options_pb2 as tollbridge_dot_options_dot_v1_dot_options__pb2
 from tollbridge.usage.v1 import usage_pb2 as tollbridge_dot_usage_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtollbridge/chat/v1/chat.proto\x12\x12tollbridge.chat.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#tollbridge/options/v1/options.proto\x1a\x1ftollbridge/usage/v1/usage.proto\"\x8a\x02\n\x0b\x43hatMessage\x12\x1d\n\x04role\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04role\x12\x18\n\x07\x63ontent\x18\x02 \x01(\tR\x07\x63ontent\x12\x35\n\x05parts\x18\x03 \x03(\x0b\x32\x1f.tollbridge.chat.v1.ContentPartR\x05parts\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12;\n\ntool_calls\x18\x05 \x03(\x0b\x32\x1c.tollbridge.chat.v1.ToolCallR\ttoolCalls\x12 \n\x0ctool_call_id\x18\x06 \x01(\tR\ntoolCallId\x12\x18\n\x07refusal\x18\x07 \x01(\tR\x07refusal\"_\n\x0b\x43ontentPart\x12\x1d\n\x04type\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04type\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\x12\x1d\n\nvalue_json\x18\x03 \x01(\tR\tvalueJson\"\x82\x01\n\x08ToolCall\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12\x0e\n\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12<\n\x08\x66unction\x18\x04 \x01(\x0b\x32 .tollbridge.chat.v1.FunctionCallR\x08\x66unction\"@\n\x0c\x46unctionCall\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n\targuments\x18\x02 \x01(\tR\targuments\"\xcc\x02\n\x0f\x43ompletionUsage\x12#\n\rprompt_tokens\x18\x01 \x01(\x03R\x0cpromptTokens\x12+\n\x11\x63ompletion_tokens\x18\x02 \x01(\x03R\x10\x63ompletionTokens\x12!\n\x0ctotal_tokens\x18\x03 \x01(\x03R\x0btotalTokens\x12[\n\x15prompt_tokens_details\x18\x04 \x01(\x0b\x32\'.tollbridge.chat.v1.PromptTokensDetailsR\x13promptTokensDetails\x12g\n\x19\x63ompletion_tokens_details\x18\x05 \x01(\x0b\x32+.tollbridge.chat.v1.CompletionTokensDetailsR\x17\x63ompletionTokensDetails\"]\n\x13PromptTokensDetails\x12#\n\rcached_tokens\x18\x01 \x01(\x03R\x0c\x63\x61\x63hedTokens\x12!\n\x0c\x61udio_tokens\x18\x02 \x01(\x03R\x0b\x61udioTokens\"g\n\x17\x43ompletionTokensDetails\x12)\n\x10reasoning_tokens\x18\x01 \x01(\x03R\x0freasoningTokens\x12!\n\x0c\x61udio_tokens\x18\x02 \x01(\x03R\x0b\x61udioTokens\"\xaf\x02\n\x0e\x43hatCompletion\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06object\x18\x02 \x01(\tR\x06object\x12\x18\n\x07\x63reated\x18\x03 \x01(\x03R\x07\x63reated\x12\x14\n\x05model\x18\x04 \x01(\tR\x05model\x12\x38\n\x07\x63hoices\x18\x05 \x03(\x0b\x32\x1e.tollbridge.chat.v1.ChatChoiceR\x07\x63hoices\x12\x39\n\x05usage\x18\x06 \x01(\x0b\x32#.tollbridge.chat.v1.CompletionUsageR\x05usage\x12!\n\x0cservice_tier\x18\x07 \x01(\tR\x0bserviceTier\x12-\n\x12system_fingerprint\x18\x08 \x01(\tR\x11systemFingerprint\"\xa7\x01\n\nChatChoice\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12\x39\n\x07message\x18\x02 \x01(\x0b\x32\x1f.tollbridge.chat.v1.ChatMessageR\x07message\x12#\n\rfinish_reason\x18\x03 \x01(\tR\x0c\x66inishReason\x12#\n\rlogprobs_json\x18\x04 \x01(\tR\x0clogprobsJson\"\xb5\x02\n\x13\x43hatCompletionChunk\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06object\x18\x02 \x01(\tR\x06object\x12\x18\n\x07\x63reated\x18\x03 \x01(\x03R\x07\x63reated\x12\x14\n\x05model\x18\x04 \x01(\tR\x05model\x12\x39\n\x07\x63hoices\x18\x05 \x03(\x0b\x32\x1f.tollbridge.chat.v1.ChunkChoiceR\x07\x63hoices\x12\x39\n\x05usage\x18\x06 \x01(\x0b\x32#.tollbridge.chat.v1.CompletionUsageR\x05usage\x12!\n\x0cservice_tier\x18\x07 \x01(\tR\x0bserviceTier\x12-\n\x12system_fingerprint\x18\x08 \x01(\tR\x11systemFingerprint\"\xa4\x01\n\x0b\x43hunkChoice\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12\x35\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32\x1f.tollbridge.chat.v1.ChatMessageR\x05\x64\x65lta\x12#\n\rfinish_reason\x18\x03 \x01(\tR\x0c\x66inishReason\x12#\n\rlogprobs_json\x18\x04 \x01(\tR\x0clogprobsJson\"\x8e\x03\n\x07Outcome\x12$\n\x0eusage_event_id\x18\x01 \x01(\tR\x0cusageEventId\x12\x38\n\x06tokens\x18\x02 \x01(\x0b\x32 .tollbridge.usage.v1.TokenCountsR\x06tokens\x12\x1a\n\x04\x63ost\x18\x03 \x01(\tB\x06\xf2\xbb\x18\x02\x08\tR\x04\x63ost\x12\x1a\n\x08\x63urrency\x18\x04 \x01(\tR\x08\x63urrency\x12$\n\tavailable\x18\x05 \x01(\tB\x06\xf2\xbb\x18\x02\x08\tR\tavailable\x12\x17\n\x07plan_id\x18\x06 \x01(\tR\x06planId\x12\x14\n\x05model\x18\x07 \x01(\tR\x05model\x12\x1a\n\x08provider\x18\x08 \x01(\tR\x08provider\x12\x1c\n\testimated\x18\t \x01(\x08R\testimated\x12,\n\x12max_tokens_clamped\x18\n \x01(\x03R\x10maxTokensClamped\x12\x16\n\x06\x63utoff\x18\x0b \x01(\tR\x06\x63utoff\x12\x16\n\x06\x65nding\x18\x0c \x01(\tR\x06\x65ndingb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtollbridge/chat/v1/chat.proto\x12\x12tollbridge.chat.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19google/api/resource.proto\x1a#tollbridge/options/v1/options.proto\x1a\x1ftollbridge/usage/v1/usage.proto\"\x8a\x02\n\x0b\x43hatMessage\x12\x1d\n\x04role\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04role\x12\x18\n\x07\x63ontent\x18\x02 \x01(\tR\x07\x63ontent\x12\x35\n\x05parts\x18\x03 \x03(\x0b\x32\x1f.tollbridge.chat.v1.ContentPartR\x05parts\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12;\n\ntool_calls\x18\x05 \x03(\x0b\x32\x1c.tollbridge.chat.v1.ToolCallR\ttoolCalls\x12 \n\x0ctool_call_id\x18\x06 \x01(\tR\ntoolCallId\x12\x18\n\x07refusal\x18\x07 \x01(\tR\x07refusal\"_\n\x0b\x43ontentPart\x12\x1d\n\x04type\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04type\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\x12\x1d\n\nvalue_json\x18\x03 \x01(\tR\tvalueJson\"\x82\x01\n\x08ToolCall\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12\x0e\n\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n\x04type\x18\x03 \x01(\tR\x04type\x12<\n\x08\x66unction\x18\x04 \x01(\x0b\x32 .tollbridge.chat.v1.FunctionCallR\x08\x66unction\"@\n\x0c\x46unctionCall\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n\targuments\x18\x02 \x01(\tR\targuments\"\xcc\x02\n\x0f\x43ompletionUsage\x12#\n\rprompt_tokens\x18\x01 \x01(\x03R\x0cpromptTokens\x12+\n\x11\x63ompletion_tokens\x18\x02 \x01(\x03R\x10\x63ompletionTokens\x12!\n\x0ctotal_tokens\x18\x03 \x01(\x03R\x0btotalTokens\x12[\n\x15prompt_tokens_details\x18\x04 \x01(\x0b\x32\'.tollbridge.chat.v1.PromptTokensDetailsR\x13promptTokensDetails\x12g\n\x19\x63ompletion_tokens_details\x18\x05 \x01(\x0b\x32+.tollbridge.chat.v1.CompletionTokensDetailsR\x17\x63ompletionTokensDetails\"]\n\x13PromptTokensDetails\x12#\n\rcached_tokens\x18\x01 \x01(\x03R\x0c\x63\x61\x63hedTokens\x12!\n\x0c\x61udio_tokens\x18\x02 \x01(\x03R\x0b\x61udioTokens\"g\n\x17\x43ompletionTokensDetails\x12)\n\x10reasoning_tokens\x18\x01 \x01(\x03R\x0freasoningTokens\x12!\n\x0c\x61udio_tokens\x18\x02 \x01(\x03R\x0b\x61udioTokens\"\xaf\x02\n\x0e\x43hatCompletion\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06object\x18\x02 \x01(\tR\x06object\x12\x18\n\x07\x63reated\x18\x03 \x01(\x03R\x07\x63reated\x12\x14\n\x05model\x18\x04 \x01(\tR\x05model\x12\x38\n\x07\x63hoices\x18\x05 \x03(\x0b\x32\x1e.tollbridge.chat.v1.ChatChoiceR\x07\x63hoices\x12\x39\n\x05usage\x18\x06 \x01(\x0b\x32#.tollbridge.chat.v1.CompletionUsageR\x05usage\x12!\n\x0cservice_tier\x18\x07 \x01(\tR\x0bserviceTier\x12-\n\x12system_fingerprint\x18\x08 \x01(\tR\x11systemFingerprint\"\xa7\x01\n\nChatChoice\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12\x39\n\x07message\x18\x02 \x01(\x0b\x32\x1f.tollbridge.chat.v1.ChatMessageR\x07message\x12#\n\rfinish_reason\x18\x03 \x01(\tR\x0c\x66inishReason\x12#\n\rlogprobs_json\x18\x04 \x01(\tR\x0clogprobsJson\"\xb5\x02\n\x13\x43hatCompletionChunk\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06object\x18\x02 \x01(\tR\x06object\x12\x18\n\x07\x63reated\x18\x03 \x01(\x03R\x07\x63reated\x12\x14\n\x05model\x18\x04 \x01(\tR\x05model\x12\x39\n\x07\x63hoices\x18\x05 \x03(\x0b\x32\x1f.tollbridge.chat.v1.ChunkChoiceR\x07\x63hoices\x12\x39\n\x05usage\x18\x06 \x01(\x0b\x32#.tollbridge.chat.v1.CompletionUsageR\x05usage\x12!\n\x0cservice_tier\x18\x07 \x01(\tR\x0bserviceTier\x12-\n\x12system_fingerprint\x18\x08 \x01(\tR\x11systemFingerprint\"\xa4\x01\n\x0b\x43hunkChoice\x12\x14\n\x05index\x18\x01 \x01(\x05R\x05index\x12\x35\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32\x1f.tollbridge.chat.v1.ChatMessageR\x05\x64\x65lta\x12#\n\rfinish_reason\x18\x03 \x01(\tR\x0c\x66inishReason\x12#\n\rlogprobs_json\x18\x04 \x01(\tR\x0clogprobsJson\"\xaa\x03\n\x07Outcome\x12@\n\x0eusage_event_id\x18\x01 \x01(\tB\x1a\xfa\x41\x17\n\x15tollbridge/UsageEventR\x0cusageEventId\x12\x38\n\x06tokens\x18\x02 \x01(\x0b\x32 .tollbridge.usage.v1.TokenCountsR\x06tokens\x12\x1a\n\x04\x63ost\x18\x03 \x01(\tB\x06\xf2\xbb\x18\x02\x08\tR\x04\x63ost\x12\x1a\n\x08\x63urrency\x18\x04 \x01(\tR\x08\x63urrency\x12$\n\tavailable\x18\x05 \x01(\tB\x06\xf2\xbb\x18\x02\x08\tR\tavailable\x12\x17\n\x07plan_id\x18\x06 \x01(\tR\x06planId\x12\x14\n\x05model\x18\x07 \x01(\tR\x05model\x12\x1a\n\x08provider\x18\x08 \x01(\tR\x08provider\x12\x1c\n\testimated\x18\t \x01(\x08R\testimated\x12,\n\x12max_tokens_clamped\x18\n \x01(\x03R\x10maxTokensClamped\x12\x16\n\x06\x63utoff\x18\x0b \x01(\tR\x06\x63utoff\x12\x16\n\x06\x65nding\x18\x0c \x01(\tR\x06\x65ndingb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,32 +39,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHATMESSAGE'].fields_by_name['role']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_CONTENTPART'].fields_by_name['type']._loaded_options = None
   _globals['_CONTENTPART'].fields_by_name['type']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_OUTCOME'].fields_by_name['usage_event_id']._loaded_options = None
+  _globals['_OUTCOME'].fields_by_name['usage_event_id']._serialized_options = b'\372A\027\n\025tollbridge/UsageEvent'
   _globals['_OUTCOME'].fields_by_name['cost']._loaded_options = None
   _globals['_OUTCOME'].fields_by_name['cost']._serialized_options = b'\362\273\030\002\010\t'
   _globals['_OUTCOME'].fields_by_name['available']._loaded_options = None
   _globals['_OUTCOME'].fields_by_name['available']._serialized_options = b'\362\273\030\002\010\t'
-  _globals['_CHATMESSAGE']._serialized_start=153
-  _globals['_CHATMESSAGE']._serialized_end=419
-  _globals['_CONTENTPART']._serialized_start=421
-  _globals['_CONTENTPART']._serialized_end=516
-  _globals['_TOOLCALL']._serialized_start=519
-  _globals['_TOOLCALL']._serialized_end=649
-  _globals['_FUNCTIONCALL']._serialized_start=651
-  _globals['_FUNCTIONCALL']._serialized_end=715
-  _globals['_COMPLETIONUSAGE']._serialized_start=718
-  _globals['_COMPLETIONUSAGE']._serialized_end=1050
-  _globals['_PROMPTTOKENSDETAILS']._serialized_start=1052
-  _globals['_PROMPTTOKENSDETAILS']._serialized_end=1145
-  _globals['_COMPLETIONTOKENSDETAILS']._serialized_start=1147
-  _globals['_COMPLETIONTOKENSDETAILS']._serialized_end=1250
-  _globals['_CHATCOMPLETION']._serialized_start=1253
-  _globals['_CHATCOMPLETION']._serialized_end=1556
-  _globals['_CHATCHOICE']._serialized_start=1559
-  _globals['_CHATCHOICE']._serialized_end=1726
-  _globals['_CHATCOMPLETIONCHUNK']._serialized_start=1729
-  _globals['_CHATCOMPLETIONCHUNK']._serialized_end=2038
-  _globals['_CHUNKCHOICE']._serialized_start=2041
-  _globals['_CHUNKCHOICE']._serialized_end=2205
-  _globals['_OUTCOME']._serialized_start=2208
-  _globals['_OUTCOME']._serialized_end=2606
+  _globals['_CHATMESSAGE']._serialized_start=180
+  _globals['_CHATMESSAGE']._serialized_end=446
+  _globals['_CONTENTPART']._serialized_start=448
+  _globals['_CONTENTPART']._serialized_end=543
+  _globals['_TOOLCALL']._serialized_start=546
+  _globals['_TOOLCALL']._serialized_end=676
+  _globals['_FUNCTIONCALL']._serialized_start=678
+  _globals['_FUNCTIONCALL']._serialized_end=742
+  _globals['_COMPLETIONUSAGE']._serialized_start=745
+  _globals['_COMPLETIONUSAGE']._serialized_end=1077
+  _globals['_PROMPTTOKENSDETAILS']._serialized_start=1079
+  _globals['_PROMPTTOKENSDETAILS']._serialized_end=1172
+  _globals['_COMPLETIONTOKENSDETAILS']._serialized_start=1174
+  _globals['_COMPLETIONTOKENSDETAILS']._serialized_end=1277
+  _globals['_CHATCOMPLETION']._serialized_start=1280
+  _globals['_CHATCOMPLETION']._serialized_end=1583
+  _globals['_CHATCHOICE']._serialized_start=1586
+  _globals['_CHATCHOICE']._serialized_end=1753
+  _globals['_CHATCOMPLETIONCHUNK']._serialized_start=1756
+  _globals['_CHATCOMPLETIONCHUNK']._serialized_end=2065
+  _globals['_CHUNKCHOICE']._serialized_start=2068
+  _globals['_CHUNKCHOICE']._serialized_end=2232
+  _globals['_OUTCOME']._serialized_start=2235
+  _globals['_OUTCOME']._serialized_end=2661
 # @@protoc_insertion_point(module_scope)
