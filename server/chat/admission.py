@@ -1,0 +1,123 @@
+"""Money before the call: its worst case is held, or as much of it as the organization can pay for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from server.billing.errors import BalanceInsufficientError
+from server.billing.holds import Hold, HoldDetail, Holds
+from server.chat.errors import ContextLengthExceededError
+from server.chat.prompt import Prompt
+from server.chat.tokenizers import Tokenizers, slices
+from server.chat.worst_case import WorstCase
+from server.models.catalogue import CallableModel
+
+_LONGEST_TOKEN_BYTES: Final = 256
+"""No vocabulary in use has a longer one; 128 blanks are the longest of OpenAI's."""
+_TRIES: Final = 4
+"""How often a smaller hold is tried while others take the money."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applicant:
+    """Whose call wants money."""
+
+    org_id: UUID
+    call_id: UUID
+    detail: HoldDetail
+    abandon: Callable[[asyncio.Task[Hold]], None]
+    """Takes over a hold that is still being opened when the caller leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A call whose worst case is held."""
+
+    hold: Hold
+    answer_bound: int
+    """Most tokens of each answer that the hold covers."""
+    clamped: bool
+    """Whether money made that less than the caller could otherwise have had."""
+
+
+class Admission:
+    """Decides whether a call can be paid for, and holds the money."""
+
+    def __init__(self, holds: Holds, tokenizers: Tokenizers, hold_life: timedelta) -> None:
+        """`hold_life`: when a hold expires; longer than any call lasts."""
+        self._holds = holds
+        self._tokenizers = tokenizers
+        self._hold_life = hold_life
+
+    async def admit(self, applicant: Applicant, prompt: Prompt, model: CallableModel) -> Admitted:
+        """Holds the worst case; where money binds, that of a shorter answer.
+
+        Raises `ContextLengthExceededError` where the prompt provably fills the context, and billing's
+        `BalanceInsufficientError`, `BalanceReservedError` and `NoSubscriptionError`.
+        """
+        await self._check_context(prompt, model)
+        worst = WorstCase.of(prompt.body, model, prompt.extra_output)
+        try:
+            hold = await self._open(applicant, worst.cost(prompt.byte_bound, worst.longest_answer))
+        except BalanceInsufficientError as error:
+            return await self._admit_within(applicant, prompt, worst, error)
+        return Admitted(hold, worst.longest_answer, clamped=False)
+
+    async def _admit_within(
+        self, applicant: Applicant, prompt: Prompt, worst: WorstCase, refusal: BalanceInsufficientError
+    ) -> Admitted:
+        bound = await self._count_bound(prompt, worst.model)
+        for _ in range(_TRIES):
+            # Less than the least is not worth a call: the least is asked for, so that billing says why it fails.
+            answer = max(worst.affordable_answer(bound, refusal.available), worst.least_answer)
+            try:
+                hold = await self._open(applicant, worst.cost(bound, answer))
+            except BalanceInsufficientError as error:
+                refusal = error
+                if answer == worst.least_answer:
+                    break
+                continue
+            return Admitted(hold, answer, clamped=answer < worst.longest_answer)
+        raise refusal
+
+    async def _open(self, applicant: Applicant, amount: int) -> Hold:
+        opening = asyncio.ensure_future(
+            self._holds.open(
+                org_id=applicant.org_id,
+                call_id=applicant.call_id,
+                model_id=applicant.detail.model_id,
+                amount=amount,
+                expire_time=applicant.detail.create_time + self._hold_life,
+                detail=applicant.detail,
+            )
+        )
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            applicant.abandon(opening)
+            raise
+
+    async def _check_context(self, prompt: Prompt, model: CallableModel) -> None:
+        context = model.context_tokens
+        if prompt.byte_bound < context:
+            return
+        text_bytes = prompt.byte_bound - prompt.media_tokens - prompt.markers
+        texts = list(prompt.texts())
+        least = sum(map(len, texts)) // _LONGEST_TOKEN_BYTES
+        if least < context and model.tokenizer is not None and text_bytes >= context:
+            uncertain = slices(texts)
+            least = await self._tokenizers.count(model.tokenizer, texts, stop_at=context + uncertain) - uncertain
+        if least >= context:
+            raise ContextLengthExceededError(context, least)
+
+    async def _count_bound(self, prompt: Prompt, model: CallableModel) -> int:
+        """The exact bound: counted text, declared maxima, markers. Bytes where the tokenizer is not known."""
+        if model.tokenizer is None:
+            return prompt.byte_bound
+        counted = await self._tokenizers.count(model.tokenizer, prompt.texts())
+        return min(prompt.byte_bound, counted + prompt.media_tokens + prompt.markers)

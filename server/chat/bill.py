@@ -1,0 +1,80 @@
+"""What a call is billed: the provider's own counts, or ours where it gave none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from server.chat.prompt import Prompt
+from server.chat.tally import Tally
+from server.chat.tokenizers import Tokenizers
+from server.models.prices import TokenCounts
+from server.usage.metering import PROVIDER_FAILED
+
+_MESSAGE_TOKENS: Final = 3
+"""Markers around a message, and as many before the answer, as OpenAI documents for its models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Tokens to charge."""
+
+    tokens: TokenCounts
+    estimated: bool
+    """Whether they were counted here."""
+
+
+_NOTHING: Final = Bill(TokenCounts(), estimated=False)
+
+
+async def make_bill(tally: Tally, ending: str, prompt: Prompt, tokenizer: str | None, tokenizers: Tokenizers) -> Bill:
+    """The provider's last word exactly, zero included. Else the counted prompt and what was handed over, with the
+    reasoning that was reported so far. Nothing where the provider never got the request or failed without output.
+    """
+    final = tally.final
+    if final is not None:
+        return Bill(final, estimated=False)
+    if not tally.sent or (ending == PROVIDER_FAILED and not tally.delivered):
+        return _NOTHING
+    reported = tally.reported
+    output, reasoning = tally.output, tally.reasoning
+    if tally.answer:
+        output = await tokenizers.count(tokenizer, _texts(tally.answer))
+    if reported is None:
+        counted = await count_prompt(prompt, tokenizer, tokenizers)
+        return Bill(TokenCounts(input=counted, output=output, reasoning=reasoning), estimated=True)
+    tokens = TokenCounts(
+        input=reported.input,
+        cache_read=reported.cache_read,
+        cache_write=reported.cache_write,
+        output=output,
+        reasoning=max(reasoning, reported.reasoning),
+    )
+    return Bill(tokens, estimated=True)
+
+
+async def count_prompt(prompt: Prompt, tokenizer: str | None, tokenizers: Tokenizers) -> int:
+    """Tokens of the prompt by the model's vocabulary (by the fallback where it is not known), media at their most."""
+    messages = prompt.body.values["messages"]
+    assert isinstance(messages, list), "checked when it was read"
+    counted = await tokenizers.count(tokenizer, prompt.texts())
+    return counted + prompt.media_tokens + _MESSAGE_TOKENS * (len(messages) + 1)
+
+
+def _texts(answer: bytes) -> Iterator[str]:
+    """Every text of a unary answer."""
+    parsed: Any = orjson.loads(answer)
+    choices = parsed.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        message = choice.get("message") if isinstance(choice, dict) else None
+        if not isinstance(message, dict):
+            continue
+        for key in ("content", "refusal", "reasoning_content", "reasoning"):
+            if isinstance(message.get(key), str):
+                yield message[key]
+        for key in ("tool_calls", "function_call"):
+            if message.get(key):
+                yield orjson.dumps(message[key]).decode()

@@ -1,0 +1,266 @@
+"""One chat call, from its admission to its settlement.
+
+    find the model > bound > hold > send > hand over > settle
+
+However a call ends (complete, the client left, its deadline passed, the provider failed), it passes `_end` once: the
+upstream connection is closed at once, and what was held is settled in a task that nobody's leaving cancels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Final, Self
+
+from server.billing.holds import Hold, HoldDetail
+from server.chat import outcome
+from server.chat.admission import Admission, Admitted, Applicant
+from server.chat.answer_stream import AnswerStream
+from server.chat.bill import Bill, make_bill
+from server.chat.errors import ProviderFailedError, ProviderMisconfiguredError, ProviderTimeoutError
+from server.chat.governed_body import GovernedBody
+from server.chat.prompt import Prompt, measure
+from server.chat.providers.port import ChatProvider, ProviderAnswer
+from server.chat.settlements import Settlements
+from server.chat.tally import Tally
+from server.chat.tokenizers import Tokenizers
+from server.chat.unary_answer import read_answer
+from server.chat.upstream_body import build
+from server.foundation.clock import Clock
+from server.foundation.ids import NewId
+from server.models.catalogue import CallableModel, Catalogue, TokenCounts
+from server.models.errors import ModelNotFoundError
+from server.rpc.context import CallContext
+from server.rpc.errors import ApiError, FieldViolation, rule
+from server.usage.metering import CLIENT_LEFT, COMPLETE, DEADLINE, PROVIDER_FAILED, MeteredCall
+
+CLAMPED_HEADER: Final = "x-tollbridge-max-tokens-clamped"
+PROCESSING_HEADER: Final = "openai-processing-ms"
+
+_OK: Final = 200
+_CLIENT_CLOSED: Final = 499
+_TIMED_OUT: Final = 504
+_DEADLINE_SLACK_SECONDS: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """What all calls of a process share."""
+
+    catalogue: Catalogue
+    admission: Admission
+    providers: Mapping[str, ChatProvider]
+    """Adapters by kind."""
+    settlements: Settlements
+    tokenizers: Tokenizers
+    clock: Clock
+    new_id: NewId
+    longest_call: timedelta
+
+
+class ChatCall:
+    """A call as an async context: entering admits it and waits for the first of the answer, leaving settles it."""
+
+    def __init__(self, tools: Toolbox, body: GovernedBody, context: CallContext) -> None:
+        self._tools = tools
+        self._body = body
+        self._context = context
+        self._create_time = tools.clock.now()
+        self._call_id = tools.new_id()
+        self._tally = Tally(tools.clock.monotonic, tools.clock.monotonic())
+        self._last_moment = self._tally.begin_time + tools.longest_call.total_seconds()
+        self._model: CallableModel | None = None
+        self._prompt: Prompt | None = None
+        self._admitted: Admitted | None = None
+        self._upstream: ProviderAnswer | None = None
+        self._stream: AnswerStream | None = None
+        self._first: list[bytes] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Raises errors of admission, and of the provider before its first byte."""
+        try:
+            await self._begin()
+        except BaseException as error:
+            await self._end(error)
+            raise
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self._end(error)
+
+    @property
+    def answer(self) -> bytes:
+        """The whole answer of a unary call: the provider's JSON, byte for byte."""
+        return self._tally.answer
+
+    async def read(self) -> list[bytes] | None:
+        """The next payloads of a stream, `[DONE]` last; None at its end. Raises errors of `server.chat.errors`."""
+        assert self._stream is not None, "only streams are read"
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        if self._tools.clock.monotonic() > self._last_moment:
+            raise ProviderTimeoutError(self._found.provider.name, "the call lasted longer than calls may")
+        return await self._stream.read()
+
+    @property
+    def _found(self) -> CallableModel:
+        assert self._model is not None, "the model was found first"
+        return self._model
+
+    @property
+    def _measured(self) -> Prompt:
+        assert self._prompt is not None, "the prompt was measured first"
+        return self._prompt
+
+    async def _begin(self) -> None:
+        model = self._model = await self._find_model()
+        prompt = self._prompt = measure(self._body, model)
+        admitted = self._admitted = await self._tools.admission.admit(self._applicant(model), prompt, model)
+        limit = admitted.answer_bound if admitted.clamped else None
+        if limit is not None:
+            self._context.initial_metadata.append((CLAMPED_HEADER, str(limit)))
+        adapter = self._tools.providers.get(model.provider.kind)
+        if adapter is None:
+            raise ProviderMisconfiguredError(model.provider.name, 0, f"no adapter for {model.provider.kind}")
+        body = build(self._body, model, limit)
+        self._upstream = await adapter.send(model.provider, body, self._body.streams, self._tally.mark_sent)
+        self._tally.provider_call_id = self._upstream.request_id
+        if self._body.streams:
+            self._stream = self._open_stream(model, admitted, self._upstream)
+            self._first = await self._stream.read()
+        else:
+            await read_answer(model.provider, self._upstream, self._tally)
+        self._context.initial_metadata.append((PROCESSING_HEADER, str(self._elapsed_ms())))
+
+    async def _find_model(self) -> CallableModel:
+        principal = self._context.principal
+        name = self._body.model
+        known = self._tools.catalogue.cached(name, principal.org_id, principal.models)
+        if known is not None:
+            return known
+        try:
+            return await self._tools.catalogue.find(name, principal.org_id, principal.models)
+        except ModelNotFoundError as error:
+            error.fields = (FieldViolation("model", "is no model that you can call"),)
+            raise
+
+    def _applicant(self, model: CallableModel) -> Applicant:
+        principal = self._context.principal
+        detail = HoldDetail(
+            model_id=model.id,
+            key_id=principal.key_id,
+            user_id=principal.user_id,
+            request_id=self._context.request_id,
+            streamed=self._body.streams,
+            create_time=self._create_time,
+        )
+        return Applicant(principal.org_id, self._call_id, detail, self._abandon)
+
+    def _open_stream(self, model: CallableModel, admitted: Admitted, upstream: ProviderAnswer) -> AnswerStream:
+        held = admitted.hold.amount > 0
+        return AnswerStream(
+            model.provider,
+            upstream,
+            self._tally,
+            wants_usage=self._body.wants_usage,
+            text_bound=admitted.answer_bound * self._body.answers if held else None,
+            count=self._count,
+        )
+
+    async def _count(self) -> TokenCounts:
+        return (await self._make_bill(COMPLETE)).tokens
+
+    async def _make_bill(self, ending: str) -> Bill:
+        return await make_bill(self._tally, ending, self._measured, self._found.tokenizer, self._tools.tokenizers)
+
+    def _abandon(self, opening: asyncio.Task[Hold]) -> None:
+        ending, status = self._ending(asyncio.CancelledError())
+        empty = Bill(TokenCounts(), estimated=False)
+
+        async def nothing() -> MeteredCall:
+            return self._metered(empty, ending, status, 0)
+
+        self._tools.settlements.begin_when_opened(opening, nothing)
+
+    async def _end(self, error: BaseException | None) -> None:
+        ending, status = self._ending(error)
+        cut = self._stream is not None and self._stream.cut
+        if ending != COMPLETE or cut:
+            self._close_upstream()
+        if self._admitted is None:
+            return
+        hold = self._admitted.hold
+        duration_ms = self._elapsed_ms()
+        metered: list[MeteredCall] = []
+
+        async def bill() -> MeteredCall:
+            metered.append(self._metered(await self._make_bill(ending), ending, status, duration_ms))
+            return metered[0]
+
+        settling = self._tools.settlements.begin(hold, bill)
+        if ending in {CLIENT_LEFT, DEADLINE}:
+            return
+        try:
+            settlement = await self._tools.settlements.wait(settling)
+        finally:
+            # Only now: the last bytes of a complete answer came meanwhile, so that its connection can be kept.
+            self._close_upstream()
+        if metered:
+            described = outcome.describe(
+                metered[0],
+                hold,
+                settlement,
+                max_tokens_clamped=self._admitted.answer_bound if self._admitted.clamped else 0,
+                cutoff="balance" if cut else "",
+            )
+            self._context.trailing_metadata.append((outcome.METADATA_KEY, described))
+
+    def _close_upstream(self) -> None:
+        if self._upstream is not None:
+            self._upstream.close()
+
+    def _ending(self, error: BaseException | None) -> tuple[str, int]:
+        """How the call ended, and the HTTP status that stands for it."""
+        if self._tally.done and not isinstance(error, ApiError):
+            return COMPLETE, _OK
+        if error is not None and not isinstance(error, asyncio.CancelledError | GeneratorExit):
+            reason = error.reason if isinstance(error, ApiError) else ProviderFailedError.reason
+            return PROVIDER_FAILED, rule(reason).http_status
+        deadline = self._context.deadline
+        if deadline is not None and self._tools.clock.monotonic() >= deadline - _DEADLINE_SLACK_SECONDS:
+            return DEADLINE, _TIMED_OUT
+        return CLIENT_LEFT, _CLIENT_CLOSED
+
+    def _metered(self, bill: Bill, ending: str, status: int, duration_ms: int) -> MeteredCall:
+        principal, tally, model = self._context.principal, self._tally, self._found
+        first = tally.first_token_time
+        return MeteredCall(
+            id=self._call_id,
+            org_id=principal.org_id,
+            key_id=principal.key_id,
+            user_id=principal.user_id,
+            model_id=model.id,
+            provider=model.provider.name,
+            provider_call_id=tally.provider_call_id,
+            request_id=self._context.request_id,
+            attempt=1,
+            create_time=self._create_time,
+            duration_ms=duration_ms,
+            first_token_ms=0 if first is None else max(1, round((first - tally.begin_time) * 1000)),
+            streamed=self._body.streams,
+            ending=ending,
+            estimated=bill.estimated,
+            tokens=bill.tokens,
+            price=model.price,
+            raw_usage=tally.raw_usage,
+            http_status=status,
+        )
+
+    def _elapsed_ms(self) -> int:
+        return round((self._tools.clock.monotonic() - self._tally.begin_time) * 1000)

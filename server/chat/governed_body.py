@@ -1,0 +1,174 @@
+"""OpenAI's request, opened at its top level only.
+
+One table says which keys are governed and what each may hold. Every other value stays the bytes that came: numbers of
+any size, escapes, the order of keys inside. The body is rebuilt once from what was read here, so that a key that came
+twice reaches nobody twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import orjson
+
+from server.chat.key_folding import fold, look_alike
+from server.chat.messages import check_messages, check_text, check_tools
+from server.rpc.errors import InvalidArgumentError
+
+MAX_MODEL_CHARACTERS: Final = 200
+MAX_ANSWERS: Final = 128
+_MAX_NUMBER: Final = 2**53
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+FORBIDDEN: Final = frozenset({"api_base", "base_url", "api_key", "api_version", "custom_llm_provider"})
+"""Keys that would send the call, or our credential, elsewhere. They end the call in any spelling."""
+
+OTHER_LIMITS: Final = frozenset({"max_output_tokens", "max_new_tokens", "n_predict", "num_predict", "max_gen_len"})
+"""Names that some providers take for the output limit; only OpenAI's two are bounded and priced here."""
+
+
+@dataclass(frozen=True, slots=True)
+class GovernedBody:
+    """A request whose governed keys hold what they may hold."""
+
+    members: Mapping[str, bytes | memoryview | msgspec.Raw]
+    """The top level: each key once, its value's bytes as they came."""
+    values: Mapping[str, object]
+    """The same, parsed."""
+    size: int
+    """Bytes of the body as it came."""
+
+    @property
+    def model(self) -> str:
+        """Name of the model, 1 to 200 characters."""
+        return str(self.values["model"])
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer is wanted in pieces."""
+        return self.values.get("stream") is True
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether the client asked for the usage chunk of a stream."""
+        options = self.values.get("stream_options")
+        return isinstance(options, dict) and options.get("include_usage") is True
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The smallest output limit that was asked for, or None."""
+        asked = [self.values.get("max_tokens"), self.values.get("max_completion_tokens")]
+        return min((limit for limit in asked if isinstance(limit, int)), default=None)
+
+    @property
+    def answers(self) -> int:
+        """How many answers are wanted, 1 to 128."""
+        count = self.values.get("n")
+        return count if isinstance(count, int) else 1
+
+
+def read_body(data: bytes) -> GovernedBody:
+    """Opens a request. Raises `InvalidArgumentError` naming the key, or saying that the body is no JSON object."""
+    try:
+        values = orjson.loads(data)
+        if not isinstance(values, dict):
+            raise InvalidArgumentError("The body must be a JSON object.")
+        members = _members.decode(data)
+    except (orjson.JSONDecodeError, msgspec.MsgspecError, RecursionError) as error:
+        raise InvalidArgumentError("The body is not valid JSON.", internal=str(error)) from None
+    _refuse_smuggled(values)
+    for key, check in GOVERNED.items():
+        if key in values or key in _REQUIRED:
+            check(key, values.get(key))
+    return GovernedBody(members, values, len(data))
+
+
+def _refuse_smuggled(values: Mapping[str, object]) -> None:
+    for key in values:
+        folded = fold(key)
+        if folded in FORBIDDEN:
+            raise InvalidArgumentError.of(key, "is the operator's to set, not the caller's")
+        if folded in OTHER_LIMITS:
+            raise InvalidArgumentError.of(key, "is not taken; use max_completion_tokens or max_tokens")
+    found = look_alike(values, _NAMES)
+    if found is not None:
+        raise InvalidArgumentError.of(found[0], f"looks like {found[1]} without being it")
+
+
+def _check_model(key: str, value: object) -> None:
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_MODEL_CHARACTERS:
+        raise InvalidArgumentError.of(key, f"must be text of 1 to {MAX_MODEL_CHARACTERS} characters")
+    check_text(key, value)
+
+
+def _check_user(key: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise InvalidArgumentError.of(key, "must be text")
+    check_text(key, value)
+
+
+def _check_flag(key: str, value: object) -> None:
+    if value is not None and not isinstance(value, bool):
+        raise InvalidArgumentError.of(key, "must be true or false")
+
+
+def _check_limit(key: str, value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < _MAX_NUMBER:
+        raise InvalidArgumentError.of(key, "must be a whole number from 1 to 2^53 - 1")
+
+
+def _check_answers(key: str, value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_ANSWERS:
+        raise InvalidArgumentError.of(key, f"must be a whole number from 1 to {MAX_ANSWERS}")
+
+
+def _check_stream_options(key: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        raise InvalidArgumentError.of(key, "must be an object")
+    found = look_alike(value, frozenset({"include_usage"}))
+    if found is not None:
+        raise InvalidArgumentError.of(f"{key}.{found[0]}", f"looks like {found[1]} without being it")
+    _check_flag(f"{key}.include_usage", value.get("include_usage"))
+
+
+def _check_shapeless(_key: str, _value: object) -> None:
+    """Bounded later, or only guarded against look-alikes here."""
+
+
+GOVERNED: Final[Mapping[str, Callable[[str, object], None]]] = {
+    "model": _check_model,
+    "messages": check_messages,
+    "stream": _check_flag,
+    "stream_options": _check_stream_options,
+    "max_tokens": _check_limit,
+    "max_completion_tokens": _check_limit,
+    "n": _check_answers,
+    "user": _check_user,
+    "tools": check_tools,
+    "functions": _check_shapeless,
+    "response_format": _check_shapeless,
+    "prediction": _check_shapeless,
+    "modalities": _check_shapeless,
+    "audio": _check_shapeless,
+    "web_search_options": _check_shapeless,
+    "search_parameters": _check_shapeless,
+    "plugins": _check_shapeless,
+    "models": _check_shapeless,
+    "best_of": _check_shapeless,
+}
+"""Each governed key and the check of its value, which raises `InvalidArgumentError`."""
+
+_REQUIRED: Final = ("model", "messages")
+_NAMES: Final = frozenset(GOVERNED)

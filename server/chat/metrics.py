@@ -1,0 +1,39 @@
+"""What operators see of chat calls."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter
+
+from server.models.prices import TokenCounts
+
+_ENDED: Final = Counter("tollbridge_chat_calls", "Admitted chat calls, by how they ended.", ["ending"])
+_TOKENS: Final = Counter("tollbridge_chat_tokens", "Tokens billed, by class.", ["token_class"])
+_SETTLE_FAILURES: Final = Counter(
+    "tollbridge_chat_settle_failures", "Tries to settle a call that failed; each is tried again."
+)
+_CLASSES: Final = ("input", "cache_read", "cache_write", "output", "reasoning")
+_of_ending: dict[str, Counter] = {}
+_of_class: dict[str, Counter] = {}
+
+
+def count_call(ending: str, tokens: TokenCounts) -> None:
+    """One admitted call that ended."""
+    _child(_ENDED, _of_ending, ending).inc()
+    for name in _CLASSES:
+        amount = getattr(tokens, name)
+        if amount:
+            _child(_TOKENS, _of_class, name).inc(amount)
+
+
+def count_settle_failure() -> None:
+    """One try to settle that failed."""
+    _SETTLE_FAILURES.inc()
+
+
+def _child(counter: Counter, known: dict[str, Counter], label: str) -> Counter:
+    child = known.get(label)
+    if child is None:
+        child = known[label] = counter.labels(label)
+    return child
