@@ -158,9 +158,11 @@ class Supervisor:
     def _stop(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS
         if self._services is not None:
+            # Counted before anybody is told: a request that answers the line below is the second one.
+            requests = self._events.stop_requests
             self._progress.say("Stopping; a second Ctrl-C hurries.")
             if self._workers is not None:
-                self._workers.stop(self._events)
+                self._workers.stop(self._events, requests)
             self._services.stop(deadline)
         if self._ports is not None:
             self._ports.close()

@@ -75,9 +75,8 @@ class Workers:
                 worker.process.kill()
         return min((due for worker in self._workers if (due := self._due(worker)) is not None), default=None)
 
-    def stop(self, events: Events) -> None:
-        """Sends SIGTERM and waits 10 s, or until a second request to stop, before SIGKILL."""
-        requests = events.stop_requests
+    def stop(self, events: Events, requests: int) -> None:
+        """Sends SIGTERM and waits 10 s, or until more than `requests` have asked to stop, before SIGKILL."""
         running = [worker.process for worker in self._workers if worker.process is not None]
         for process in running:
             process.send_signal(signal.SIGTERM)

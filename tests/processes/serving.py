@@ -1,5 +1,6 @@
 """A supervisor over stand-in children, as a process of its own."""
 
+import contextlib
 import json
 import os
 import select
@@ -64,6 +65,11 @@ class Serving:
         children = self.children()
         if self.process.poll() is None:
             self.process.kill()
+        if kind is not None:
+            # A failed test may leave a child that would hold our pipes open for ever.
+            for child in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
         self.process.communicate()
         wait_until_gone(list(children), STOP_SECONDS)
 
