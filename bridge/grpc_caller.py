@@ -37,6 +37,7 @@ class GrpcCaller:
             self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
         else:
             self._channel = grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+        self._closed = False
         # A unary answer is a stream of one message, on the wire too; so one kind of stub serves all methods.
         self._stubs: dict[str, Any] = {
             method.rpc_path: self._channel.unary_stream(
@@ -55,6 +56,8 @@ class GrpcCaller:
 
     def call(self, call: Call) -> Reply:
         """Starts the call. The origin is not sent: a server believes it only from a bridge that proves itself."""
+        if self._closed:
+            return _ClosedReply()
         metadata = grpc.aio.Metadata(*call.metadata)
         return _GrpcReply(self._stubs[call.method](call.request, timeout=call.timeout, metadata=metadata))
 
@@ -67,8 +70,33 @@ class GrpcCaller:
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def aclose(self) -> None:
-        """Closes the channel and ends what runs over it."""
+        """Closes the channel and ends what runs over it; later calls are refused."""
+        self._closed = True
         await self._channel.close()
+
+
+class _ClosedReply:
+    """The answer of a call that came after the channel was closed."""
+
+    async def initial_metadata(self) -> Metadata:
+        """Raises `Refusal`."""
+        raise self._refusal()
+
+    async def read(self) -> Message | None:
+        """Raises `Refusal`."""
+        raise self._refusal()
+
+    def trailing_metadata(self) -> Metadata:
+        """None."""
+        return ()
+
+    async def aclose(self) -> None:
+        """There is nothing to leave."""
+        return
+
+    @staticmethod
+    def _refusal() -> Refusal:
+        return Refusal(grpc.StatusCode.UNAVAILABLE.value[0], "The bridge is shutting down.")
 
 
 class _GrpcReply:

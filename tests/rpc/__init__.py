@@ -1,0 +1,1 @@
+"""The pipeline and its two transports, held to one suite."""

@@ -1,0 +1,71 @@
+"""What only a real gRPC channel can send."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from server.rpc.grpc_edge import ip_of
+from tests.rpc.conftest import grpc_server
+from tests.rpc.echo import SERVICE, EchoServicer
+
+
+@pytest.fixture
+async def channel() -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc_server(EchoServicer()) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as opened:
+        yield opened
+
+
+async def failure(channel: grpc.aio.Channel, method: str, request: bytes, key: str | None) -> grpc.aio.AioRpcError:
+    """How raw bytes are refused."""
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/{SERVICE}/{method}")
+    metadata = () if key is None else (("authorization", f"Bearer {key}"),)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(request, metadata=metadata)
+    return caught.value
+
+
+async def test_malformed_bytes_are_invalid_without_type_names(channel: grpc.aio.Channel) -> None:
+    error = await failure(channel, "Guarded", b"\xff\xff\xff", "good")
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "Echo" not in str(error.details())
+
+
+async def test_malformed_bytes_without_a_credential_are_unauthenticated(channel: grpc.aio.Channel) -> None:
+    error = await failure(channel, "Guarded", b"\xff\xff\xff", None)
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+    details = dict(error.trailing_metadata() or ())["grpc-status-details-bin"]
+    assert isinstance(details, bytes)
+    reason = error_details_pb2.ErrorInfo()
+    assert status_pb2.Status.FromString(details).details[0].Unpack(reason)
+    assert reason.reason == "CREDENTIAL_MISSING"
+
+
+async def test_protobuf_nested_beyond_its_depth_is_invalid(channel: grpc.aio.Channel) -> None:
+    nested = b""
+    for _ in range(120):
+        nested = b"\x1b" + nested + b"\x1c"
+    error = await failure(channel, "Echo", nested, None)
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_an_unknown_method_is_unimplemented(channel: grpc.aio.Channel) -> None:
+    error = await failure(channel, "Nothing", b"", "good")
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize(
+    ("peer", "ip"),
+    [
+        ("ipv4:127.0.0.1:5000", "127.0.0.1"),
+        ("ipv6:%5B::1%5D:5000", "::1"),
+        ("ipv6:[2001:db8::7]:1", "2001:db8::7"),
+        ("unix:/run/x", ""),
+        ("", ""),
+    ],
+)
+def test_the_peer_text_gives_the_address(peer: str, ip: str) -> None:
+    assert ip_of(peer) == ip
