@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.programs import environment
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 RELEASED = "proto/released.binpb"
 AT_ONCE = 2
@@ -45,6 +47,7 @@ def run_step(name: str) -> Result:
     ended = subprocess.run(
         STEPS[name],
         cwd=CHECKOUT,
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

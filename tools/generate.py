@@ -6,11 +6,12 @@ tree as it was and `--check` never touches it.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from tools.programs import environment
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DESCRIPTORS = "descriptors.binpb"
@@ -33,7 +34,7 @@ def generate(into: Path) -> Path:
 def execute(command: list[str], modules: Path | None = None) -> None:
     """Runs a generator in the checkout. `modules` is preferred to the committed generated modules."""
     search = {"PYTHONPATH": str(modules)} if modules else {}
-    subprocess.run(command, cwd=CHECKOUT, env={**os.environ, **search}, check=True)
+    subprocess.run(command, cwd=CHECKOUT, env={**environment(), **search}, check=True)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tools.programs import environment
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = CHECKOUT / "requirements"
 LOWEST_PYTHON = "3.11"
@@ -27,7 +29,8 @@ def compile_list(name: str, upgrade: bool) -> None:
     """Writes requirements/NAME.txt. Raises CalledProcessError where nothing fits."""
     command = ["uv", "pip", "compile", *SOURCES[name], *FORM, "--quiet", "--universal"]
     command += ["--python-version", LOWEST_PYTHON, "--output-file", str(REQUIREMENTS / f"{name}.txt")]
-    subprocess.run([*command, "--upgrade"] if upgrade else command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, check=True)
+    command += ["--upgrade"] if upgrade else []
+    subprocess.run(command, cwd=CHECKOUT, env=environment(), stdout=subprocess.DEVNULL, check=True)
 
 
 def pinned(requirements: str, package: str) -> str:

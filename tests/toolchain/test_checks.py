@@ -13,6 +13,7 @@ from tools import check
 from tools.generate import differences, replace
 from tools.import_contracts import MeetingPoint
 from tools.lock import pinned
+from tools.programs import environment
 
 
 def printing(text: str, status: int) -> list[str]:
@@ -47,7 +48,8 @@ def test_a_change_that_breaks_callers_does_not_pass(
     (tmp_path / "buf.yaml").write_bytes((check.CHECKOUT / "buf.yaml").read_bytes())
     message = tmp_path / "proto" / "a" / "a.proto"
     message.write_text('syntax = "proto3";\npackage a;\nmessage A {\n  string name = 3;\n}\n')
-    subprocess.run(["buf", "build", "proto", "-o", check.RELEASED], cwd=tmp_path, check=True, timeout=30)
+    build = ["buf", "build", "proto", "--output", check.RELEASED]
+    subprocess.run(build, cwd=tmp_path, env=environment(), check=True, timeout=30)
     message.write_text(message.read_text().replace("= 3;", f"= {tag};"))
     monkeypatch.setattr(check, "CHECKOUT", tmp_path)
     assert check.run_step("proto-breaking").passed is passes
