@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Final
 
@@ -16,6 +17,8 @@ _READ_BUFFER_BYTES: Final = 64 * 1024
 _KEEP_SECONDS: Final = 15.0
 _HOST_SECONDS: Final = 30
 _MAX_HEADER_BYTES: Final = 16 * 1024
+_PIECEWISE_BYTES: Final = 1 << 20
+"""Bodies larger than this are written in pieces, so that the loop serves others between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,11 @@ class AiohttpTransport:
         progress.reused = False
         try:
             response = await self._session.post(
-                url, headers=headers, data=body, allow_redirects=False, trace_request_ctx=progress
+                url,
+                headers=headers,
+                data=body if len(body) <= _PIECEWISE_BYTES else BytesIO(body),
+                allow_redirects=False,
+                trace_request_ctx=progress,
             )
         except (aiohttp.ServerTimeoutError, TimeoutError) as error:
             raise TransportTimeoutError(repr(error)) from error

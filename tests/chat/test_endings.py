@@ -1,0 +1,298 @@
+"""However a call ends, it is settled once, for what was delivered, and nothing stays held."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from google.api.httpbody_pb2 import HttpBody
+
+from server.chat.errors import ProviderFailedError, ProviderTimeoutError
+from server.chat.providers.aiohttp_transport import Patience
+from server.rpc.errors import ApiError
+from tests.chat.workbench import INPUT_NANO, OUTPUT_NANO, ModelRow, Workbench, ask, open_workbench, outcome_of
+from tests.support.databases import TestDatabase
+from tests.support.provider_double import Ending, Opening, Party, ProviderDouble, Script, Usage
+
+_PROMPT = 8
+"""What the small prompt counts here: "hello" and "user" are a token each, and markers."""
+
+
+async def _read_tokens(stream: AsyncIterator[HttpBody], count: int) -> None:
+    """Reads until `count` tokens came; the chunk with the role holds none."""
+    seen = 0
+    while seen < count:
+        message = await anext(stream)
+        seen += message.data.count(b'"content":"t')
+
+
+async def _leave(stream: AsyncIterator[HttpBody]) -> None:
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("count", [1, 7, 50])
+async def test_a_client_that_leaves_pays_for_what_it_got(
+    bench: Workbench, provider: ProviderDouble, count: int
+) -> None:
+    provider.next(Script(tokens=1000, interval=0.002))
+    stream = bench.start(ask(stream=True), bench.context())
+    await _read_tokens(stream, count)
+    left = time.monotonic()
+    await _leave(stream)
+    request = provider.requests[0]
+    await request.wait_closed(1.0)
+    assert request.closed is not None
+    assert request.closed - left < 1.0
+    assert request.closed_by is Party.CLIENT
+    event = await bench.event()
+    assert (event.ending, event.estimated) == ("client_left", True)
+    assert event.prompt == _PROMPT
+    assert count <= event.output <= count + 20
+    assert await bench.spent() == event.cost == event.prompt * INPUT_NANO + event.output * OUTPUT_NANO
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_leaving_a_silent_provider_pays_the_prompt(
+    bench: Workbench, provider: ProviderDouble, streams: bool
+) -> None:
+    provider.next(Script(opening=Opening.SILENT))
+    asking = asyncio.create_task(bench.chat(ask(stream=streams)))
+    (request,) = await provider.wait_requests(1)
+    left = time.monotonic()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await request.wait_closed(1.0)
+    assert request.closed is not None
+    assert request.closed - left < 1.0
+    event = await bench.event()
+    assert (event.prompt, event.output, event.ending, event.estimated) == (_PROMPT, 0, "client_left", True)
+    assert await bench.spent() == _PROMPT * INPUT_NANO
+
+
+async def test_leaving_in_the_middle_of_a_wait_closes_the_upstream(bench: Workbench, provider: ProviderDouble) -> None:
+    provider.next(Script(tokens=3, ending=Ending.STALL))
+    started = asyncio.Event()
+
+    async def read() -> None:
+        stream = bench.start(ask(stream=True), bench.context())
+        await _read_tokens(stream, 3)
+        started.set()
+        await anext(stream)
+
+    reading = asyncio.create_task(read())
+    await started.wait()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    await provider.requests[0].wait_closed(1.0)
+    event = await bench.event()
+    assert (event.output, event.ending) == (3, "client_left")
+
+
+async def test_leaving_before_anything_was_sent_costs_nothing(bench: Workbench, provider: ProviderDouble) -> None:
+    """Cancelled at every step of the event loop up to the request: nothing stays held, nothing is charged."""
+    for steps in range(200):
+        asking = asyncio.create_task(bench.chat(ask()))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        if provider.requests:
+            break
+    spent = await bench.spent()
+    charged = [event for event in await bench.events() if event.cost]
+    # A try that was cancelled while its request was on the wire is charged too.
+    assert 1 <= len(charged) <= 2
+    assert spent == sum(event.cost for event in charged)
+
+
+async def test_a_passed_deadline_is_its_own_ending(bench: Workbench, provider: ProviderDouble) -> None:
+    provider.next(Script(tokens=2, ending=Ending.STALL))
+    deadline = time.monotonic() + 0.3
+    stream = bench.start(ask(stream=True), bench.context(deadline=deadline))
+    await _read_tokens(stream, 2)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout_at(asyncio.get_running_loop().time() + deadline - time.monotonic()):
+            await anext(stream)
+    event = await bench.event()
+    assert (event.ending, event.output, event.http_status) == ("deadline", 2, 504)
+
+
+async def _fail(bench: Workbench, streams: bool = True) -> tuple[int, ApiError, object]:
+    """Reads until the call fails: messages that came, the error, the outcome."""
+    context = bench.context()
+    stream = bench.start(ask(stream=streams), context)
+    came = 0
+    with pytest.raises(ApiError) as failed:
+        async for _ in stream:
+            came += 1
+    return came, failed.value, outcome_of(context)
+
+
+@pytest.mark.parametrize("ending", [Ending.CUT, Ending.TRUNCATED])
+async def test_a_stream_that_breaks_is_billed_for_what_came(
+    bench: Workbench, provider: ProviderDouble, ending: Ending
+) -> None:
+    provider.next(Script(tokens=5, ending=ending))
+    came, error, _ = await _fail(bench)
+    assert came >= 1
+    assert isinstance(error, ProviderFailedError)
+    event = await bench.event()
+    assert (event.prompt, event.output, event.ending, event.estimated) == (_PROMPT, 5, "provider_failed", True)
+    assert await bench.spent() == _PROMPT * INPUT_NANO + 5 * OUTPUT_NANO
+
+
+async def test_a_reset_stream_is_billed_for_what_came(bench: Workbench, provider: ProviderDouble) -> None:
+    provider.next(Script(tokens=20, interval=0.002, ending=Ending.RESET))
+    _, error, _ = await _fail(bench)
+    assert isinstance(error, ProviderFailedError)
+    event = await bench.event()
+    assert event.ending == "provider_failed"
+    assert 1 <= event.output <= 20
+
+
+async def test_a_stalled_stream_times_out(database: TestDatabase, provider: ProviderDouble) -> None:
+    async with open_workbench(database, Patience(connect=1.0, first_byte=2.0, idle=0.2)) as bench:
+        await bench.add_model(ModelRow(), provider.url)
+        provider.next(Script(tokens=4, ending=Ending.STALL))
+        came, error, _ = await _fail(bench)
+        assert came >= 1
+        assert isinstance(error, ProviderTimeoutError)
+        await provider.requests[0].wait_closed(1.0)
+        event = await bench.event()
+        assert (event.output, event.ending) == (4, "provider_failed")
+
+
+async def test_a_provider_that_never_begins_is_free(database: TestDatabase, provider: ProviderDouble) -> None:
+    async with open_workbench(database, Patience(connect=1.0, first_byte=0.2, idle=5.0)) as bench:
+        await bench.add_model(ModelRow(), provider.url)
+        provider.next(Script(opening=Opening.SILENT), Script(opening=Opening.SILENT))
+        for streams in (True, False):
+            came, error, _ = await _fail(bench, streams)
+            assert came == 0
+            assert isinstance(error, ProviderTimeoutError)
+        assert await bench.spent() == 0
+        assert [event.ending for event in await bench.events()] == ["provider_failed"] * 2
+
+
+async def test_a_stream_slower_than_the_head_may_be_goes_on(database: TestDatabase, provider: ProviderDouble) -> None:
+    async with open_workbench(database, Patience(connect=1.0, first_byte=0.15, idle=5.0)) as bench:
+        await bench.add_model(ModelRow(), provider.url)
+        provider.next(Script(tokens=2, interval=0.3))
+        assert (await bench.chat(ask(stream=True))).text == "t0 t1 "
+
+
+@pytest.mark.parametrize("ending", [Ending.RESET, Ending.TRUNCATED])
+async def test_a_unary_answer_that_breaks_is_free(bench: Workbench, provider: ProviderDouble, ending: Ending) -> None:
+    provider.next(Script(ending=ending))
+    came, error, _ = await _fail(bench, streams=False)
+    assert came == 0
+    assert isinstance(error, ProviderFailedError)
+    assert await bench.spent() == 0
+
+
+async def test_a_stream_that_said_all_but_done_is_complete(bench: Workbench, provider: ProviderDouble) -> None:
+    provider.next(Script(tokens=3, ending=Ending.NO_DONE))
+    answer = await bench.chat(ask(stream=True))
+    assert answer.payloads[-1] == b"[DONE]"
+    event = await bench.event()
+    assert (event.output, event.ending, event.estimated) == (3, "complete", False)
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_zero_usage_stays_zero(bench: Workbench, provider: ProviderDouble, streams: bool) -> None:
+    provider.next(Script(usage=Usage.ZERO))
+    await bench.chat(ask(stream=streams))
+    event = await bench.event()
+    assert (event.prompt, event.output, event.estimated) == (0, 0, False)
+    assert await bench.spent() == 0
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_missing_usage_is_counted_and_flagged(bench: Workbench, provider: ProviderDouble, streams: bool) -> None:
+    provider.next(Script(tokens=10, usage=Usage.MISSING))
+    answer = await bench.chat(ask(stream=streams))
+    event = await bench.event()
+    assert (event.prompt, event.ending, event.estimated) == (_PROMPT, "complete", True)
+    # Ten tokens of the double are ten pieces; a real vocabulary splits "t0 t1 …" otherwise.
+    assert event.output == 10 if streams else 10 <= event.output <= 30
+    assert answer.outcome.estimated
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_provider_that_exceeds_the_maximum_cannot_overcharge(
+    bench: Workbench, provider: ProviderDouble, streams: bool
+) -> None:
+    provider.next(Script(tokens=500, prompt_tokens=1000, usage=Usage.TENFOLD, ignores_maximum=True))
+    body = ask(stream=streams, max_tokens=5)
+    answer = await bench.chat(body)
+    event = await bench.event()
+    bytes_and_markers = len(json.dumps(body)) + 64 + 4
+    assert event.cost <= bytes_and_markers * INPUT_NANO + 5 * OUTPUT_NANO
+    assert await bench.spent() == event.cost
+    if not streams:
+        assert event.excess == 10_000 * INPUT_NANO + 5_000 * OUTPUT_NANO - event.cost
+        return
+    assert len(answer.text.split()) < 50
+    assert answer.outcome.cutoff == "balance"
+    assert answer.chunks[-1]["choices"][0]["finish_reason"] == "length"
+    assert answer.chunks[-1]["tollbridge"] == {"cutoff": "balance"}
+    assert provider.requests[0].closed_by is Party.CLIENT
+
+
+async def test_an_error_inside_a_stream_ends_it(bench: Workbench, provider: ProviderDouble) -> None:
+    """The chunks before it come, then the failure; what came is billed."""
+    async with _events(
+        b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+        b'data: {"error":{"message":"the engine broke","code":500}}\n\n'
+    ) as url:
+        await bench.add_model(ModelRow(id="breaking"), url)
+        stream = bench.start(ask(model="breaking", stream=True), bench.context())
+        assert b'"content":"a"' in (await anext(stream)).data
+        with pytest.raises(ProviderFailedError):
+            await anext(stream)
+    assert (await bench.event()).output == 1
+
+
+async def test_an_error_as_the_first_event_is_a_plain_error(bench: Workbench) -> None:
+    async with _events(b'data: {"error":{"message":"no","type":"server_error"}}\n\n') as url:
+        await bench.add_model(ModelRow(id="broken"), url)
+        with pytest.raises(ProviderFailedError):
+            await anext(bench.start(ask(model="broken", stream=True), bench.context()))
+    assert await bench.spent() == 0
+
+
+def _events(content: bytes) -> _OneAnswer:
+    return _OneAnswer(content)
+
+
+class _OneAnswer:
+    """A provider that answers every request with the same stream, for bytes that the double does not speak."""
+
+    def __init__(self, content: bytes, kind: str = "text/event-stream") -> None:
+        self._head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n".encode()
+        self._content = content
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> str:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}/v1"
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        await reader.readexactly(length)
+        writer.write(self._head + self._content)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
