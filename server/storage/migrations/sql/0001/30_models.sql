@@ -84,3 +84,8 @@ CREATE TABLE price_markup (
 );
 CREATE INDEX price_markup_in_force ON price_markup (model_id, effective_time DESC, version DESC);
 GRANT SELECT ON price_markup TO tollbridge_app, tollbridge_keeper, tollbridge_platform;
+
+-- The keeper applies the configuration file at each start.
+GRANT INSERT, UPDATE ON provider, model TO tollbridge_keeper;
+GRANT INSERT, UPDATE (end_time) ON price_version TO tollbridge_keeper;
+GRANT USAGE ON SEQUENCE price_number TO tollbridge_keeper;

@@ -1,0 +1,119 @@
+"""Which processes run: a row, a heartbeat, and a lock that only a running process can hold.
+
+The row says that a process was there, the lock whether it still is: the kernel lets go of an flock when its holder
+ends, however it ends, and never before.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from server.billing import process_store
+from server.storage.database import Database, Role
+
+HOST: Final = socket.gethostname()
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """A process as the table has it."""
+
+    id: UUID
+    host: str
+    lock_path: str
+    heartbeat_time: datetime
+
+
+class RunningProcess:
+    """This process: holds its lock for life and tells the table that it lives."""
+
+    def __init__(self, database: Database, folder: Path, process_id: UUID) -> None:
+        """`folder` is DATA/processes, shared by every process of the deployment that can reach it."""
+        self._database = database
+        self._folder = folder
+        self.id = process_id
+        self._lock: int | None = None
+
+    @property
+    def lock_path(self) -> Path:
+        """`<folder>/<id>.lock`."""
+        return lock_path(self._folder, self.id)
+
+    async def start(self, now: datetime) -> None:
+        """Takes the lock, then writes the row. Call before the first hold. Raises OSError, DatabaseUnavailableError."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        async with self._database.privileged(Role.KEEPER) as transaction:
+            await process_store.insert(transaction, self.id, HOST, str(self.lock_path), now)
+
+    async def beat(self, now: datetime) -> None:
+        """Tells the table that this process lives; writes the row anew where it is gone. Every few seconds."""
+        async with self._database.privileged(Role.KEEPER) as transaction:
+            await process_store.insert(transaction, self.id, HOST, str(self.lock_path), now)
+
+    async def stop(self) -> None:
+        """Takes back the row, unless holds are open (somebody else's reaper closes those), and lets go of the lock."""
+        try:
+            async with self._database.privileged(Role.KEEPER) as transaction:
+                gone = await process_store.delete_if_done(transaction, self.id)
+        finally:
+            self._release()
+        if gone:
+            self.lock_path.unlink(missing_ok=True)
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+class DeadProcess:
+    """A process that has ended, proved by holding its lock. A context manager: the lock is let go at its end."""
+
+    def __init__(self, lock: int, path: Path) -> None:
+        self._lock = lock
+        self._path = path
+
+    def __enter__(self) -> DeadProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._lock)
+
+    def remove(self) -> None:
+        """Removes its lock file."""
+        self._path.unlink(missing_ok=True)
+
+
+def lock_path(folder: Path, process_id: UUID) -> Path:
+    """Where the process of this id keeps its lock."""
+    return folder / f"{process_id}.lock"
+
+
+def prove_dead(folder: Path, row: ProcessRow) -> DeadProcess | None:
+    """The process, locked, if it is dead; None where it lives or where nothing can be proved.
+
+    Its lock file is looked for in our own folder first: ids are unique, so a data directory that was moved, or that a
+    new container with another host name has mounted, is recognised. Elsewhere only on the same host.
+    """
+    path = lock_path(folder, row.id)
+    if not path.exists() and row.host == HOST:
+        path = Path(row.lock_path)
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return None
+    return DeadProcess(lock, path)

@@ -1,0 +1,98 @@
+"""Holds that nobody will settle: their process is dead, or lost track of them.
+
+Silence alone proves nothing: only the lock of a dead process can be taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+from uuid import UUID
+
+import asyncpg
+
+from server.billing import hold_store, process_store
+from server.billing.holds import HoldDetail
+from server.billing.processes import ProcessRow, prove_dead
+from server.storage.database import Database, Role, Transaction
+
+GRACE: Final = timedelta(seconds=60)
+"""How long a process has been silent, or a hold of our own expired, before anything is done."""
+
+_BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonedHold:
+    """A hold that nobody settled."""
+
+    id: UUID
+    org_id: UUID
+    call_id: UUID
+    provider: str
+    detail: HoldDetail
+
+
+class AbandonedHoldCloser(Protocol):
+    """Voids a hold and writes its usage event; `usage` does, which billing knows nothing of."""
+
+    async def close(self, transaction: Transaction, hold: AbandonedHold, now: datetime) -> None:
+        """Runs one statement as the keeper. A hold that is closed already stays as it is."""
+        ...
+
+
+class Reaper:
+    """Closes abandoned holds. Each process may run its own: two at work do no more than one."""
+
+    def __init__(self, database: Database, folder: Path, process_id: UUID, closer: AbandonedHoldCloser) -> None:
+        """`folder` is DATA/processes, `process_id` this process's own."""
+        self._database = database
+        self._folder = folder
+        self._process_id = process_id
+        self._closer = closer
+
+    async def reap(self, now: datetime) -> int:
+        """Voids the holds of dead processes, 60 s after their last sign of life, and our own, 60 s after their expiry.
+
+        Other living processes' holds are never touched. Answers how many were closed. Raises
+        `DatabaseUnavailableError`; what was closed until then stays closed.
+        """
+        closed = await self._close_all(self._process_id, now - GRACE, now)
+        async with self._database.privileged(Role.KEEPER) as transaction:
+            rows = await process_store.list_silent(transaction, now - GRACE, self._process_id)
+        for row in rows:
+            closed += await self._bury(ProcessRow(**dict(row)), now)
+        return closed
+
+    async def _bury(self, row: ProcessRow, now: datetime) -> int:
+        dead = prove_dead(self._folder, row)
+        if dead is None:
+            return 0
+        with dead:
+            closed = await self._close_all(row.id, None, now)
+            async with self._database.privileged(Role.KEEPER) as transaction:
+                gone = await process_store.delete_if_done(transaction, row.id)
+            if gone:
+                dead.remove()
+        return closed
+
+    async def _close_all(self, process_id: UUID, expired_before: datetime | None, now: datetime) -> int:
+        closed = 0
+        while True:
+            async with self._database.privileged(Role.KEEPER) as transaction:
+                rows = await hold_store.list_of_process(transaction, process_id, expired_before, _BATCH)
+            for row in rows:
+                async with self._database.statement(Role.KEEPER) as statement:
+                    await self._closer.close(statement, _abandoned(row), now)
+            closed += len(rows)
+            if len(rows) < _BATCH:
+                return closed
+
+
+def _abandoned(row: asyncpg.Record) -> AbandonedHold:
+    detail = HoldDetail(
+        row["model_id"], row["key_id"], row["user_id"], row["request_id"], row["streamed"], row["create_time"]
+    )
+    return AbandonedHold(row["id"], row["org_id"], row["call_id"], row["provider"], detail)

@@ -1,0 +1,59 @@
+"""PlanService: plans on offer, and the caller's own."""
+
+from __future__ import annotations
+
+from server.plans import store
+from server.plans.plans import Plan, to_proto
+from server.rpc.context import CallContext
+from server.rpc.errors import InvalidPageTokenError, NotFoundError
+from server.rpc.pagination import Paginator
+from server.storage.database import Database
+from tollbridge.plans.v1 import plan_pb2
+from tollbridge.plans.v1.plan_service_pb2 import GetPlanRequest, ListPlansRequest, ListPlansResponse
+
+
+class PlanService:
+    """Serves tollbridge.plans.v1.PlanService."""
+
+    NAME = "tollbridge.plans.v1.PlanService"
+
+    def __init__(self, database: Database, paginator: Paginator) -> None:
+        self._database = database
+        self._paginator = paginator
+
+    async def list_plans(self, request: ListPlansRequest, context: CallContext) -> ListPlansResponse:
+        """Plans on offer by family and price, with the id of the caller's own. Raises `InvalidPageTokenError`."""
+        org_id = context.principal.org_id
+        page = self._paginator.open(context, request.page_size, request.page_token)
+        async with self._database.tenant(org_id) as transaction:
+            plans = await store.list_plans(transaction, org_id, _position(page.after), page.size + 1)
+            current = await store.get_current(transaction, org_id)
+        shown, more = plans[: page.size], len(plans) > page.size
+        return ListPlansResponse(
+            plans=[to_proto(plan) for plan in shown],
+            next_page_token=self._paginator.next_token(context, page, _after(shown[-1])) if more else "",
+            current_plan_id="" if current is None else current.id,
+        )
+
+    async def get_plan(self, request: GetPlanRequest, context: CallContext) -> plan_pb2.Plan:
+        """One plan. Raises `NotFoundError`."""
+        org_id = context.principal.org_id
+        async with self._database.tenant(org_id) as transaction:
+            plan = await store.get_plan(transaction, org_id, request.id)
+        if plan is None:
+            raise NotFoundError("plan")
+        return to_proto(plan)
+
+
+def _after(plan: Plan) -> tuple[str, str, str]:
+    return plan.family, str(plan.price), plan.id
+
+
+def _position(after: tuple[str, ...] | None) -> tuple[str, int, str] | None:
+    if after is None:
+        return None
+    try:
+        family, price, plan_id = after
+        return family, int(price), plan_id
+    except ValueError as error:
+        raise InvalidPageTokenError from error

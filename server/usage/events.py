@@ -1,0 +1,122 @@
+"""Metered calls, as the history shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from server.billing.spans import Span
+from server.foundation import ids, money
+from server.models.prices import TokenCounts
+from server.storage.database import Transaction
+from server.usage import store, totals
+from tollbridge.usage.v1 import usage_pb2
+
+_SLACK_MS: Final = 3_600_000
+"""How far the time in an id and the time of admission may be apart."""
+_FIRST: Final = UUID(int=0)
+_LAST: Final = UUID(int=2**128 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvent:
+    """One metered call."""
+
+    id: UUID
+    create_time: datetime
+    model_id: str
+    provider: str
+    key_id: UUID | None
+    tokens: TokenCounts
+    cost: int
+    """Nano-dollars."""
+    ending: str
+    estimated: bool
+    streamed: bool
+    duration_ms: int
+    first_token_ms: int
+    provider_call_id: str
+    request_id: str
+    transfer_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which calls are wanted."""
+
+    span: Span
+    model: str
+    """Empty: all."""
+    key_id: UUID | None
+    """None: all."""
+
+
+async def load_page(
+    transaction: Transaction, org_id: UUID, wanted: EventFilter, after: UUID | None, limit: int
+) -> list[UsageEvent]:
+    """At most `limit` of the tenant's calls, newest first, older than the call `after`."""
+    start, end = wanted.span
+    first = _FIRST if start is None else _id_at(start, -_SLACK_MS)
+    last = after or (_LAST if end is None else _id_at(end, _SLACK_MS))
+    rows = await store.list_events(transaction, org_id, first, last, start, end, wanted.model, wanted.key_id, limit)
+    return [_event(row) for row in rows]
+
+
+def to_proto(event: UsageEvent) -> usage_pb2.UsageEvent:
+    """The resource as callers see it."""
+    message = usage_pb2.UsageEvent(
+        id=ids.to_text(ids.USAGE_EVENT, event.id),
+        model=event.model_id,
+        provider=event.provider,
+        key_id="" if event.key_id is None else ids.to_text(ids.KEY, event.key_id),
+        tokens=totals.tokens_to_proto(event.tokens),
+        cost=money.to_text(event.cost),
+        currency="USD",
+        ending=event.ending,
+        estimated=event.estimated,
+        streamed=event.streamed,
+        duration_ms=event.duration_ms,
+        first_token_ms=event.first_token_ms,
+        provider_call_id=event.provider_call_id,
+        request_id=event.request_id,
+        transaction_id="" if event.transfer_id is None else ids.to_text(ids.TRANSACTION, event.transfer_id),
+    )
+    message.create_time.FromDatetime(event.create_time)
+    return message
+
+
+def _id_at(time: datetime, shift_ms: int) -> UUID:
+    """The smallest UUIDv7 of the moment so many milliseconds later; the first or last where it has none."""
+    milliseconds = int(time.timestamp() * 1000) + shift_ms
+    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
+
+
+def _event(row: asyncpg.Record) -> UsageEvent:
+    tokens = TokenCounts(
+        row["input_tokens"],
+        row["cache_read_tokens"],
+        row["cache_write_tokens"],
+        row["output_tokens"],
+        row["reasoning_tokens"],
+    )
+    return UsageEvent(
+        id=row["id"],
+        create_time=row["create_time"],
+        model_id=row["model_id"],
+        provider=row["provider"],
+        key_id=row["key_id"],
+        tokens=tokens,
+        cost=row["cost"],
+        ending=row["ending"],
+        estimated=row["estimated"],
+        streamed=row["streamed"],
+        duration_ms=row["duration_ms"],
+        first_token_ms=row["first_token_ms"],
+        provider_call_id=row["provider_call_id"],
+        request_id=row["request_id"],
+        transfer_id=row["transfer_id"],
+    )
