@@ -42,7 +42,7 @@ async def test_an_empty_database_has_no_schema(empty_database: TestDatabase) -> 
 def test_a_database_goes_after_its_test_even_while_somebody_is_connected(postgres: Cluster) -> None:
     made = postgres.create_empty()
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        connection = runner.run(asyncpg.connect(made.url))
+        connection = runner.run(asyncpg.connect(made.owner_url))
         postgres.drop(made)
         with pytest.raises(asyncpg.InvalidCatalogNameError):
             runner.run(asyncpg.connect(made.owner_url))
