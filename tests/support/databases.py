@@ -65,7 +65,7 @@ class Cluster:
         return self._named(f"CREATE DATABASE {{}} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
 
     def create_empty(self) -> TestDatabase:
-        """A database without any schema, for tests of migrations. Roles belong to the cluster: they may or may not exist."""
+        """A database without any schema, for tests of migrations. Roles are the cluster's: they may exist or not."""
         return self._named("CREATE DATABASE {} TEMPLATE template0 STRATEGY FILE_COPY")
 
     def drop(self, database: TestDatabase) -> None:
