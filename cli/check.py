@@ -5,11 +5,13 @@ Prints one line for each problem on standard error and exits with 2.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cli.launch import Launch
 from server import config
-from server.models import config_file
+from server.models import config_file, known
+from server.models.config_errors import ConfigFileError
 
 
 def main() -> int:
@@ -18,8 +20,8 @@ def main() -> int:
     try:
         config.load()
         if launch.config_file is not None:
-            config_file.read(launch.config_file)
-    except (config.SettingsError, config_file.ConfigFileError) as error:
+            config_file.read(launch.config_file, os.environ, lambda _name: known.NOTHING)
+    except (config.SettingsError, ConfigFileError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -20,9 +20,10 @@ PROMOTE: Final = "UPDATE app_user SET platform_admin = true, update_time = $2 WH
 # Sessions whose rights change with the person's.
 LIVE_SESSIONS: Final = "SELECT id FROM session WHERE user_id = $1 AND revoke_time IS NULL"
 
-# A page of people, oldest first, with whether their password must be changed.
+# A page of people, oldest first, with whether their password must be changed and the organization that they act in.
 LIST_USERS: Final = """
-SELECT u.id, u.email, u.username, u.name, u.platform_admin, u.create_time, p.one_time
+SELECT u.id, u.email, u.username, u.name, u.platform_admin, u.create_time, p.one_time,
+       (SELECT m.org_id FROM membership m WHERE m.user_id = u.id ORDER BY m.create_time, m.id LIMIT 1) AS org_id
 FROM app_user u JOIN user_password p ON p.user_id = u.id
 WHERE $1::uuid IS NULL OR u.id > $1
 ORDER BY u.id LIMIT $2
@@ -35,6 +36,8 @@ class ListedUser:
 
     user: User
     password_change_required: bool
+    org_id: UUID | None
+    """The organization that a new session acts in; None for somebody who is in none."""
 
 
 async def has_admin(transaction: Transaction) -> bool:
@@ -55,4 +58,4 @@ async def live_sessions(transaction: Transaction, user_id: UUID) -> list[UUID]:
 async def list_users(transaction: Transaction, after: UUID | None, limit: int) -> list[ListedUser]:
     """People whose ids come after `after`, oldest first."""
     rows = await transaction.fetch(LIST_USERS, after, limit)
-    return [ListedUser(store.user_of(row), row["one_time"]) for row in rows]
+    return [ListedUser(store.user_of(row), row["one_time"], row["org_id"]) for row in rows]

@@ -69,14 +69,18 @@ class Administration:
         Repeatable: an account with this e-mail becomes an administrator and gets a new one-time password, so that a
         try which broke off half-way is mended by the next.
         """
+        issued = await self.issue(wish)
+        await self.promote(issued)
+        return issued
+
+    async def issue(self, wish: AccountWish) -> IssuedAccount:
+        """An account with a one-time password. One with this e-mail stays and gets a new one-time password."""
         password = self._draw_password()
         try:
             user, organization = await self._registrar.create(wish, password)
-            issued = IssuedAccount(user.id, organization.id, user.email, password)
         except AccountExistsError:
-            issued = await self.reset_password(wish.email)
-        await self._promote(issued)
-        return issued
+            return await self.reset_password(wish.email)
+        return IssuedAccount(user.id, organization.id, user.email, password)
 
     async def reset_password(self, login: str) -> IssuedAccount:
         """Replaces a password by a one-time password and ends all sessions. Raises `NotFoundError`."""
@@ -97,7 +101,8 @@ class Administration:
         async with self._database.privileged(Role.PLATFORM) as transaction:
             return await admin_store.list_users(transaction, after, limit)
 
-    async def _promote(self, issued: IssuedAccount) -> None:
+    async def promote(self, issued: IssuedAccount) -> None:
+        """Makes the person an administrator of the platform; sessions learn of it within a second."""
         async with self._database.privileged(Role.PLATFORM) as transaction:
             await admin_store.promote(transaction, issued.user_id, self._clock.now())
             live = await admin_store.live_sessions(transaction, issued.user_id)

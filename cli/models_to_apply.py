@@ -1,0 +1,64 @@
+"""The catalogue of this start: the local model where it runs, then what the config file names."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from cli.embedded.model import MODEL_NAME
+from cli.launch import Launch
+from server.app import Ground
+from server.foundation.money import NANO
+from server.models import config_file, known
+from server.models.catalogue import Catalogue
+from server.models.config_errors import ConfigFileError
+from server.models.config_file import ModelConfig
+from server.models.entries import ModelEntry, PriceEntry, ProviderEntry
+from server.models.loader import apply_config
+from server.storage.database import Role
+
+LOCAL_PROVIDER: Final = "local"
+_LOCAL_INPUT: Final = NANO // 10
+_LOCAL_OUTPUT: Final = 4 * NANO // 10
+"""0.10 and 0.40 dollars a million tokens."""
+
+LOCAL_CONTEXT: Final = 2048
+"""Tokens that each of the local model's slots has room for."""
+
+
+def read(launch: Launch, now: datetime) -> ModelConfig:
+    """The config file, or nothing without one. Raises `ConfigFileError`."""
+    if launch.config_file is None:
+        return ModelConfig((), ())
+    found = config_file.read(launch.config_file, os.environ, partial(known.look_up, now=now))
+    taken = [row.name for row in found.providers if row.name == LOCAL_PROVIDER]
+    taken += [row.name for row in found.models if row.name == MODEL_NAME]
+    if taken:
+        raise ConfigFileError(str(launch.config_file), None, "name", f"{taken[0]!r} is the embedded model's")
+    return found
+
+
+async def apply(launch: Launch, ground: Ground) -> None:
+    """Makes the catalogue what this start names. Raises `ConfigFileError`."""
+    named = read(launch, ground.clock.now())
+    providers, models = list(named.providers), list(named.models)
+    if launch.model_base_url is not None:
+        key = launch.model_api_key or ""
+        providers.insert(0, ProviderEntry(LOCAL_PROVIDER, "openai", launch.model_base_url, key))
+        models.insert(0, _local_model())
+    sealer = ground.root.sealer("provider-credential")
+    async with ground.database.privileged(Role.KEEPER) as transaction:
+        await apply_config(transaction, sealer, providers, models, ground.clock.now())
+
+
+async def first_model(ground: Ground, catalogue: Catalogue) -> str | None:
+    """Name of a model for the first call; None where none can be called."""
+    visible = await catalogue.visible(ground.new_id(), frozenset())
+    return visible[0].id if visible else None
+
+
+def _local_model() -> ModelEntry:
+    price = PriceEntry(_LOCAL_INPUT, _LOCAL_INPUT, _LOCAL_INPUT, _LOCAL_OUTPUT, _LOCAL_OUTPUT)
+    return ModelEntry(MODEL_NAME, LOCAL_PROVIDER, MODEL_NAME, LOCAL_CONTEXT, LOCAL_CONTEXT, price)

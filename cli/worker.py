@@ -1,0 +1,113 @@
+"""One worker: the server and the bridge in one process, on the ports that the supervisor opened.
+
+Started as `python -m cli.worker` with a `Launch` in its environment. Serves until SIGTERM, then drains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import prometheus_client
+import structlog
+import uvloop
+
+from bridge.app import Bridge
+from bridge.catalog import Catalog
+from bridge.meters import Meters
+from bridge.settings import BridgeSettings
+from cli import log
+from cli.in_process_caller import InProcessCaller
+from cli.launch import Launch
+from server import config
+from server.app import VERSION, Capabilities, Ground, Server
+from server.config import Settings
+from server.storage.database import DatabaseUnavailableError
+
+GENERATED: Final = Path(__file__).resolve().parent.parent / "generated"
+_SETTLE_SECONDS: Final = 1.5
+
+
+def main() -> int:
+    """0 after a drain that was asked for."""
+    launch = Launch.from_environment()
+    settings = config.load()
+    log.configure(settings.log_level)
+    try:
+        uvloop.run(serve(launch, settings))
+    except (OSError, DatabaseUnavailableError, config.SettingsError) as error:
+        print(f"The worker cannot start: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def serve(launch: Launch, settings: Settings) -> None:
+    """Serves until SIGTERM. Raises OSError, `DatabaseUnavailableError` and `SettingsError` where it cannot start."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with running_server(launch, settings) as server, running_bridge(launch, settings, server):
+        structlog.get_logger("worker").info("serving", http_port=launch.http_port, grpc_port=launch.grpc_port)
+        if launch.ready_fd is not None:
+            os.write(launch.ready_fd, b"ready\n")
+            os.close(launch.ready_fd)
+        await stop.wait()
+        structlog.get_logger("worker").info("draining")
+
+
+@asynccontextmanager
+async def running_server(launch: Launch, settings: Settings) -> AsyncIterator[Server]:
+    """The server with its gRPC port. Its end waits for settlements, so it must come after the bridge's."""
+    root = config.root_secret(settings, launch.secret_file)
+    ground = await Ground.open(settings, root, launch.database_url, launch.redis_url)
+    try:
+        capabilities = Capabilities(ground)
+        server = Server(ground, capabilities, launch.data_dir)
+        await server.start(f"{_bracketed(launch.host)}:{launch.grpc_port}")
+        try:
+            yield server
+        finally:
+            await server.stop(_SETTLE_SECONDS)
+            capabilities.close()
+    finally:
+        await ground.close()
+
+
+@asynccontextmanager
+async def running_bridge(launch: Launch, settings: Settings, server: Server) -> AsyncIterator[Bridge]:
+    """The bridge on the supervisor's listening socket. At its end both transports drain at once."""
+    caller = InProcessCaller(server.methods, server.pipeline, server.clock, server.ready)
+    bridge = Bridge(
+        BridgeSettings(
+            version=VERSION,
+            trusted_proxies=launch.trusted_proxies,
+            cors_origins=settings.cors_origins,
+            openapi_path=GENERATED / "openapi.json",
+        ),
+        Catalog.from_generated((GENERATED / "descriptors.binpb").read_bytes()),
+        caller,
+        new_request_id=server.new_request_id,
+        render_metrics=prometheus_client.generate_latest,
+        meters=Meters(prometheus_client.REGISTRY),
+    )
+    assert launch.http_fd is not None, "the supervisor hands the socket over"
+    await bridge.start(socket.socket(fileno=launch.http_fd))
+    try:
+        yield bridge
+    finally:
+        await asyncio.gather(bridge.stop(settings.drain_seconds), server.drain(settings.drain_seconds))
+        await caller.aclose()
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+if __name__ == "__main__":
+    sys.exit(main())

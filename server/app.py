@@ -1,0 +1,269 @@
+"""Puts the server together. This file assembles; it decides nothing.
+
+`Ground` is what everything stands on, `Capabilities` what can be asked of the server without a transport (the command
+line uses it), `Server` the pipeline with its gRPC port and background loops.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from server.auth import session_checker
+from server.auth.access_tokens import AccessTokens
+from server.auth.administration import Administration
+from server.auth.authenticator import CredentialAuthenticator
+from server.auth.password_changes import PasswordChanges
+from server.auth.passwords import HashingCost, PasswordHasher
+from server.auth.people import People
+from server.auth.registrar import Registrar
+from server.auth.service import AuthService
+from server.auth.session_book import SessionBook
+from server.auth.session_checker import SessionChecker
+from server.auth.sign_in import SignIn
+from server.auth.signing_keys import SigningKeys
+from server.auth.throttle import AttemptThrottle
+from server.billing.accounts import Accounts
+from server.billing.adjustments import Adjustments
+from server.billing.holds import Holds
+from server.billing.processes import RunningProcess
+from server.billing.reaper import Reaper
+from server.billing.service import BillingService
+from server.chat.chat_calls import ChatCalls
+from server.chat.providers.aiohttp_transport import AiohttpTransport, Patience
+from server.chat.providers.openai import OpenAIProvider
+from server.chat.service import ChatService
+from server.config import Settings
+from server.foundation import ids
+from server.foundation.clock import Clock, SystemClock
+from server.foundation.ids import NewId
+from server.foundation.secrets import RootSecret
+from server.keys import checker as key_checker
+from server.keys.checker import KeyChecker
+from server.keys.key_ring import KeyRing
+from server.keys.secret_format import SecretFormat
+from server.keys.service import KeyService
+from server.models import catalogue
+from server.models.catalogue import Catalogue
+from server.models.service import ModelService
+from server.organizations.directory import OrganizationDirectory
+from server.organizations.service import OrganizationService
+from server.plans.service import PlanService
+from server.plans.subscriptions import Subscriptions
+from server.rpc.call_log import CallLog
+from server.rpc.grpc_edge import GrpcEdge
+from server.rpc.grpc_server import GrpcServer
+from server.rpc.methods import Method, method_table
+from server.rpc.pagination import Paginator
+from server.rpc.pipeline import Pipeline
+from server.storage import invalidation
+from server.storage.database import Database, Role
+from server.storage.invalidation import Invalidations
+from server.storage.schedule import Loop, Schedule
+from server.usage.interrupted import InterruptedCalls
+from server.usage.metering import Meter
+from server.usage.reports import UsageReports
+from server.usage.service import UsageService
+
+VERSION: Final = "0.1.0"
+ISSUER: Final = "tollbridge"
+_HEARTBEAT_SECONDS: Final = 3.0
+_REAP_SECONDS: Final = 10.0
+_SWEEP_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What everything stands on."""
+
+    settings: Settings
+    root: RootSecret
+    database: Database
+    valkey: Redis
+    clock: Clock
+    new_id: NewId
+    random_bytes: Callable[[int], bytes]
+
+    @classmethod
+    async def open(cls, settings: Settings, root: bytes, database_url: str, redis_url: str) -> Ground:
+        """Opens the pools. A role may have a URL of its own, `DATABASE_URL_APP` and so on, for use behind a pooler.
+
+        Raises `DatabaseUnavailableError`.
+        """
+        urls = {role: os.environ.get(f"DATABASE_URL_{role.name}", database_url) for role in Role}
+        database = await Database.connect(urls)
+        valkey: Redis = Redis.from_url(redis_url, socket_timeout=2.0, socket_connect_timeout=2.0)
+        return cls(settings, RootSecret(root), database, valkey, SystemClock(), ids.uuid7, os.urandom)
+
+    async def close(self) -> None:
+        """Closes the pools."""
+        await self.valkey.aclose()
+        await self.database.close()
+
+
+class Capabilities:
+    """What the platform can do, capability by capability, lowest first."""
+
+    def __init__(self, ground: Ground) -> None:
+        settings, root, database = ground.settings, ground.root, ground.database
+        clock, new_id, random_bytes = ground.clock, ground.new_id, ground.random_bytes
+        self.paginator = Paginator(root.pepper("page-token"))
+
+        self.subscriptions = Subscriptions(database, new_id, settings.default_plan)
+        self.accounts = Accounts()
+        self.directory = OrganizationDirectory(database, clock, new_id, [self.subscriptions, self.accounts])
+
+        self.hasher = PasswordHasher(HashingCost())
+        self.throttle = AttemptThrottle(ground.valkey, root.pepper("throttle"), clock)
+        self.signing_keys = SigningKeys(database, root.sealer("signing-key"), clock)
+        token_life = timedelta(seconds=settings.access_token_seconds)
+        tokens = AccessTokens(self.signing_keys, clock, new_id, ISSUER, token_life)
+        self.session_checker = SessionChecker(database, tokens, clock)
+        self.sessions = SessionBook(
+            database,
+            tokens,
+            self.session_checker,
+            self.throttle,
+            root.pepper("refresh-token"),
+            clock,
+            new_id,
+            random_bytes,
+            timedelta(days=settings.refresh_token_days),
+        )
+        self.registrar = Registrar(
+            database, self.directory, self.sessions, self.hasher, clock, new_id, settings.registration_open
+        )
+        self.administration = Administration(database, self.registrar, self.sessions, self.hasher, clock, random_bytes)
+
+        secret_format = SecretFormat(settings.key_prefix, random_bytes)
+        self.key_checker = KeyChecker(database, secret_format, root.pepper("api-key"), clock)
+        self.key_ring = KeyRing(database, self.key_checker, secret_format, clock, new_id)
+
+        self.catalogue = Catalogue(database, root.sealer("provider-credential"), clock)
+
+    def close(self) -> None:
+        """Ends threads."""
+        self.hasher.close()
+
+
+class Server:
+    """The server of one process: `start`, serve, `stop`."""
+
+    def __init__(self, ground: Ground, capabilities: Capabilities, data_dir: Path) -> None:
+        """Makes client sessions, so it wants the running event loop. `data_dir` holds the processes' locks."""
+        self._ground = ground
+        self._capabilities = capabilities
+        database, clock = ground.database, ground.clock
+        self._process = RunningProcess(database, data_dir / "processes", ground.new_id())
+        self._chat_calls = self._make_chat_calls()
+        self._invalidations = Invalidations(
+            database,
+            ground.valkey,
+            {
+                key_checker.INVALIDATION_KIND: capabilities.key_checker.forget,
+                session_checker.INVALIDATION_KIND: capabilities.session_checker.forget,
+                catalogue.INVALIDATION_KIND: capabilities.catalogue.forget,
+            },
+        )
+        authenticator = CredentialAuthenticator(
+            capabilities.key_checker, capabilities.session_checker, capabilities.throttle
+        )
+        self.methods: Mapping[str, Method] = method_table(self._servicers())
+        self.pipeline = Pipeline(authenticator, CallLog(), clock, self._invalidations.hasten)
+        self._grpc = GrpcServer(
+            GrpcEdge(self.methods, self.pipeline, self.new_request_id),
+            sorted({path.split("/")[1] for path in self.methods}),
+            reflect=not ground.settings.production,
+            share_port=True,
+        )
+        self._schedule = Schedule(database, self._loops(data_dir))
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that everything here goes by."""
+        return self._ground.clock
+
+    def new_request_id(self) -> str:
+        """`req_…`."""
+        return ids.to_text(ids.REQUEST, self._ground.new_id())
+
+    async def ready(self) -> bool:
+        """Whether PostgreSQL and Valkey answer. Providers are not asked."""
+        try:
+            await self._ground.valkey.ping()
+        except (RedisError, OSError):
+            return False
+        return await self._ground.database.ready()
+
+    async def start(self, grpc_address: str) -> int:
+        """Serves gRPC on `host:port` and begins the background loops; returns the port.
+
+        Raises OSError and `DatabaseUnavailableError`.
+        """
+        await self._capabilities.signing_keys.load()
+        await self._process.start(self._ground.clock.now())
+        self._schedule.start()
+        return await self._grpc.start(grpc_address)
+
+    async def drain(self, seconds: float) -> None:
+        """Takes no new gRPC calls and lets running ones end."""
+        await self._grpc.drain(seconds)
+
+    async def stop(self, seconds: float) -> None:
+        """After the transports drained: waits for settlements, ends the loops, gives the process's place back."""
+        await self._chat_calls.drain(seconds)
+        await self._chat_calls.close()
+        await self._schedule.stop()
+        await self._process.stop()
+
+    def _servicers(self) -> list[object]:
+        """Every service, on one screen."""
+        ground, parts = self._ground, self._capabilities
+        database, clock, paginator = ground.database, ground.clock, parts.paginator
+        return [
+            AuthService(
+                parts.registrar,
+                SignIn(database, parts.sessions, parts.hasher, parts.throttle, clock),
+                parts.sessions,
+                People(database, parts.directory),
+                PasswordChanges(database, parts.sessions, parts.hasher, parts.throttle, clock),
+            ),
+            OrganizationService(parts.directory, paginator),
+            KeyService(parts.key_ring, parts.key_checker, paginator),
+            PlanService(database, paginator),
+            ModelService(parts.catalogue),
+            BillingService(database, clock, paginator, Adjustments(database, clock, ground.new_id)),
+            UsageService(database, paginator, UsageReports(database, clock)),
+            ChatService(self._chat_calls),
+        ]
+
+    def _make_chat_calls(self) -> ChatCalls:
+        settings = self._ground.settings
+        patience = Patience(
+            settings.provider_connect_seconds, settings.provider_first_byte_seconds, settings.provider_idle_seconds
+        )
+        return ChatCalls(
+            catalogue=self._capabilities.catalogue,
+            holds=Holds(self._ground.database, self._process.id),
+            meter=Meter(self._ground.database),
+            providers={"openai": OpenAIProvider(AiohttpTransport(patience))},
+            clock=self._ground.clock,
+            new_id=self._ground.new_id,
+        )
+
+    def _loops(self, data_dir: Path) -> list[Loop]:
+        database, clock = self._ground.database, self._ground.clock
+        reaper = Reaper(database, data_dir / "processes", self._process.id, InterruptedCalls())
+        return [
+            Loop("heartbeat", _HEARTBEAT_SECONDS, lambda: self._process.beat(clock.now()), shared=False),
+            Loop("invalidation", 0.0, self._invalidations.run, shared=False),
+            Loop("reaper", _REAP_SECONDS, lambda: reaper.reap(clock.now()), shared=False),
+            Loop("invalidation-sweep", _SWEEP_SECONDS, lambda: invalidation.sweep(database)),
+        ]
