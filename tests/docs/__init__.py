@@ -1,0 +1,1 @@
+"""The documents: links lead somewhere, tables agree with the code, examples run."""
