@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from aiohttp import HttpVersion10
 from aiohttp.web import BaseRequest, Response, ServerRunner, SockSite, StreamResponse
 from multidict import CIMultiDict
 
@@ -126,6 +127,8 @@ class Bridge:
 
     async def _serve(self, exchange: Exchange) -> StreamResponse:
         request = exchange.request
+        if request.version < HttpVersion10:
+            raise InvalidRequest("The request is not valid HTTP.")
         if sum(len(name) + len(value) for name, value in request.raw_headers) > MAX_HEADER_BYTES:
             raise HeadersTooLarge(MAX_HEADER_BYTES)
         try:

@@ -36,7 +36,7 @@ class Connection(RequestHandler):
             max_field_size=MAX_HEADER_BYTES,
             max_line_size=MAX_HEADER_BYTES,
             max_headers=100,
-            lingering_time=5.0,
+            lingering_time=2.0,
         )
         self._settings = settings
         self._answer_broken = answer_broken

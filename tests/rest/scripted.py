@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -106,14 +107,21 @@ class Served:
         async with self.client.request(http_verb, self.url + path, **options) as response:
             return response.status, await response.json(content_type=None)
 
-    async def raw(self, request: bytes) -> bytes:
-        """Everything that the bridge sends back to these bytes until it closes the connection."""
+    async def raw(self, request: bytes, to_end: bool = False) -> bytes:
+        """What the bridge answers to these bytes: the first answer whole, or all until it closes the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(request)
-            return await asyncio.wait_for(reader.read(), 15)
+            async with asyncio.timeout(15):
+                return await (reader.read() if to_end else _read_answer(reader))
         finally:
             writer.close()
+
+
+async def _read_answer(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: ([0-9]+)\r\n", head.lower())
+    return head + (await reader.readexactly(int(length.group(1))) if length else await reader.read())
 
 
 @asynccontextmanager
@@ -135,7 +143,7 @@ async def serving(
     await bridge.start(listening)
     port = listening.getsockname()[1]
     try:
-        async with aiohttp.ClientSession(auto_decompress=False) as client:
+        async with aiohttp.ClientSession(auto_decompress=False, headers={"Accept-Encoding": "identity"}) as client:
             yield Served(f"http://127.0.0.1:{port}", port, bridge, caller, client)
     finally:
         await bridge.stop(0.2)

@@ -14,6 +14,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 
 from bridge.caller import Call, Origin, Refusal
 from bridge.grpc_caller import GrpcCaller
+from tests.rest.waiting import until_still
 from tests.transcoding.forms import forms_catalog, message_class
 
 _SERVICE = "tests.forms.v1.FormsService"
@@ -184,12 +185,7 @@ async def test_a_server_cannot_run_far_ahead_of_a_reader_that_is_slow() -> None:
         reply = caller.call(_call("WatchThings"))
         for _number in range(5):
             await reply.read()
-        before = -1
-        while before != written:
-            before = written
-            for _turn in range(200):
-                await asyncio.sleep(0)
-            await asyncio.sleep(0.05)
+        await until_still(lambda: written)
         assert written * size < 1_000_000
         await reply.aclose()
 

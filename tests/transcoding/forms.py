@@ -18,7 +18,7 @@ _ROOT = _HERE.parent.parent
 
 
 def compile_image(proto: Path) -> bytes:
-    """A self-contained descriptor image of one proto file, comments included."""
+    """A self-contained descriptor image of one proto file and the error reasons, comments included."""
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image.binpb"
         arguments = [
@@ -31,6 +31,7 @@ def compile_image(proto: Path) -> bytes:
             "--include_source_info",
             f"--descriptor_set_out={image}",
             str(proto),
+            "tollbridge/errors/v1/error_reason.proto",
         ]
         if protoc.main(arguments) != 0:
             raise ValueError(f"{proto.name} does not compile.")
