@@ -62,6 +62,8 @@ class SignIn:
         return signed_in
 
     async def _lookup(self, login: str) -> Account | None:
+        if "\0" in login:
+            return None  # no text of the database can hold it
         async with self._database.statement(Role.LOOKUP) as statement:
             return await store.lookup_account(statement, login.strip())
 

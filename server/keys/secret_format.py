@@ -45,7 +45,7 @@ class SecretFormat:
         """A fresh secret."""
         public_id = self._draw(_PUBLIC)
         payload = self.prefix + public_id + self._draw(_HIDDEN)
-        text = payload + _checksum(payload)
+        text = payload + checksum(payload)
         masked = f"{self.prefix}{public_id[:_SHOWN]}…{text[-_SHOWN:]}"
         return NewSecret(text, public_id, masked)
 
@@ -55,7 +55,7 @@ class SecretFormat:
             return None
         if not _ALPHABET_SET.issuperset(secret[len(self.prefix) :]):
             return None
-        if _checksum(secret[:-_CHECKSUM]) != secret[-_CHECKSUM:]:
+        if checksum(secret[:-_CHECKSUM]) != secret[-_CHECKSUM:]:
             return None
         return secret[self._public]
 
@@ -69,7 +69,8 @@ class SecretFormat:
         return _text(number % space, characters)
 
 
-def _checksum(payload: str) -> str:
+def checksum(payload: str) -> str:
+    """Six characters that tell a typo: CRC-32 of what stands before them. Not a secret."""
     return _text(zlib.crc32(payload.encode()), _CHECKSUM)
 
 

@@ -1,0 +1,1 @@
+"""Who did what is written down, in the same transaction, for good."""
