@@ -1,12 +1,14 @@
 """`tollbridge serve`: reads the options and turns into the supervisor."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from cli.supervisor.events import STOP_SIGNALS
 from cli.supervisor.options import VARIABLE, ServeOptions
 
 CHECKOUT_DATA: Final = Path(__file__).resolve().parent.parent / "data"
@@ -57,6 +59,8 @@ def serve(
         database_owner_url=os.environ.get("DATABASE_OWNER_URL") or None,
         redis_url=os.environ.get("REDIS_URL") or None,
     )
+    # Held back, through exec, until the supervisor can stop in order.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     # A new program in the same process: what reading the command line took (40 MB) does not stay for the whole run.
     command = [sys.executable, "-P", "-m", "cli.supervisor"]
     os.execve(sys.executable, command, {**os.environ, VARIABLE: options.to_json()})

@@ -27,6 +27,8 @@ class Events:
             signal.signal(number, self._on_stop)
         # Without a handler of its own, SIGCHLD would not wake anybody.
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        # `tollbridge serve` held them back until there was somebody to act on them.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def wait(self, seconds: float | None, readable: Collection[int] = ()) -> set[int]:
         """Returns after a signal, after `seconds`, or when something in `readable` can be read: what can be."""

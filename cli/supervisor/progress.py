@@ -64,7 +64,9 @@ class Progress:
 
     def _log(self, level: str, event: str, **fields: object) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._write(json.dumps({"event": event, "level": level, "timestamp": now, **fields}) + "\n")
+        self._write(
+            json.dumps({"event": event, "level": level, "timestamp": now, **fields}, separators=(",", ":")) + "\n"
+        )
 
     def _painted(self, colour: str, text: str) -> str:
         return f"{colour}{text}{RESET}" if self._colour else text
