@@ -15,6 +15,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _GZIP_WINDOW = 31
 _ZLIB_WINDOW = 15
 _RAW_WINDOW = -15
+_PIECE_BYTES = 4096
 
 
 def check_content_type(value: str | None) -> None:
@@ -95,14 +96,17 @@ async def _invite(request: BaseRequest) -> None:
 def _unpack(raw: bytes, encoding: str) -> bytes:
     window = _GZIP_WINDOW if "gzip" in encoding else _deflate_window(raw)
     unpacker = zlib.decompressobj(window)
+    data = bytearray()
     try:
-        data = unpacker.decompress(raw, MAX_BODY_BYTES + 1)
+        # By small pieces: each can grow a thousandfold, and what it grew to is held twice for a moment.
+        for start in range(0, len(raw), _PIECE_BYTES):
+            data += unpacker.decompress(raw[start : start + _PIECE_BYTES])
+            _check_size(len(data))
     except zlib.error:
         raise InvalidRequest(f"The body is not valid {encoding}.") from None
-    _check_size(len(data))
     if not unpacker.eof or unpacker.unused_data:
         raise InvalidRequest(f"The body is not valid {encoding}.")
-    return data
+    return bytes(data)
 
 
 def _deflate_window(raw: bytes) -> int:

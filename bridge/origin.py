@@ -65,6 +65,7 @@ def _parse(text: str) -> _Address | None:
     return mapped or address
 
 
+@lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
     address = _parse(text)
     return text if address is None else str(address)

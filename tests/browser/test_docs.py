@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,9 @@ async def test_the_reference_shows_the_api_and_asks_nobody_else(tmp_path: Path) 
     asked: list[str] = []
     problems: list[str] = []
     async with serving(settings=BridgeSettings(openapi_path=document)) as served, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=find_chromium(), args=_ARGUMENTS)
+        # A home of its own: a browser writes into it even where it is told to keep nothing.
+        home = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+        browser = await playwright.chromium.launch(executable_path=find_chromium(), args=_ARGUMENTS, env=dict(home))
         try:
             page = await browser.new_page(viewport={"width": 1400, "height": 1000})
             page.on("request", lambda request: asked.append(request.url))

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.json_guard import MAX_DEPTH, JsonError, Number, read_json
@@ -24,6 +24,7 @@ _VALUES = st.recursive(
 )
 
 
+@settings(database=None)
 @given(_VALUES)
 def test_json_that_means_one_thing_is_read_as_it_stands(value: Any) -> None:
     assert read_json(json.dumps(value).encode()) == value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.path_template import EncodingError, PathTemplate, TemplateError, Variable, parse_template
@@ -117,11 +117,13 @@ def test_a_path_that_is_not_text_is_refused(path: str) -> None:
         _match(parse_template("/v1/keys/{id}"), path)
 
 
+@settings(database=None)
 @given(st.text(st.characters(exclude_characters="\x00", codec="utf-8"), min_size=1))
 def test_whatever_a_client_encodes_comes_out_again(value: str) -> None:
     assert _match(parse_template("/v1/keys/{id}"), f"/v1/keys/{quote(value, safe='')}") == {"id": value}
 
 
+@settings(database=None)
 @given(st.text(alphabet="/{}*=:.ab%1"))
 def test_the_parser_reads_or_refuses_whatever_it_is_given(text: str) -> None:
     try:
