@@ -44,9 +44,10 @@ class EventSplitter:
             data = data.removeprefix(b"\xef\xbb\xbf")
         if self._rest:
             data = self._rest + data
-        *events, self._rest = data.split(_END)
-        if len(self._rest) > MAX_EVENT_BYTES or any(len(event) > MAX_EVENT_BYTES for event in events):
+        events = data.split(_END)
+        if len(data) > MAX_EVENT_BYTES and max(map(len, events)) > MAX_EVENT_BYTES:
             raise EventTooLargeError
+        self._rest = events.pop()
         return [payload for event in events if (payload := _payload(event)) is not None]
 
     def _normalise(self, data: bytes) -> bytes:

@@ -13,6 +13,7 @@ from google.api.httpbody_pb2 import HttpBody
 from server.chat.errors import ProviderFailedError, ProviderTimeoutError
 from server.chat.providers.aiohttp_transport import Patience
 from server.rpc.errors import ApiError
+from tests.chat.one_answer import OneAnswer
 from tests.chat.workbench import INPUT_NANO, OUTPUT_NANO, ModelRow, Workbench, ask, open_workbench, outcome_of
 from tests.support.databases import TestDatabase
 from tests.support.provider_double import Ending, Opening, Party, ProviderDouble, Script, Usage
@@ -246,7 +247,7 @@ async def test_a_provider_that_exceeds_the_maximum_cannot_overcharge(
 
 async def test_an_error_inside_a_stream_ends_it(bench: Workbench, provider: ProviderDouble) -> None:
     """The chunks before it come, then the failure; what came is billed."""
-    async with _events(
+    async with OneAnswer(
         b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
         b'data: {"error":{"message":"the engine broke","code":500}}\n\n'
     ) as url:
@@ -259,40 +260,8 @@ async def test_an_error_inside_a_stream_ends_it(bench: Workbench, provider: Prov
 
 
 async def test_an_error_as_the_first_event_is_a_plain_error(bench: Workbench) -> None:
-    async with _events(b'data: {"error":{"message":"no","type":"server_error"}}\n\n') as url:
+    async with OneAnswer(b'data: {"error":{"message":"no","type":"server_error"}}\n\n') as url:
         await bench.add_model(ModelRow(id="broken"), url)
         with pytest.raises(ProviderFailedError):
             await anext(bench.start(ask(model="broken", stream=True), bench.context()))
     assert await bench.spent() == 0
-
-
-def _events(content: bytes) -> _OneAnswer:
-    return _OneAnswer(content)
-
-
-class _OneAnswer:
-    """A provider that answers every request with the same stream, for bytes that the double does not speak."""
-
-    def __init__(self, content: bytes, kind: str = "text/event-stream") -> None:
-        self._head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n".encode()
-        self._content = content
-        self._server: asyncio.Server | None = None
-
-    async def __aenter__(self) -> str:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}/v1"
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        await self._server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-        await reader.readexactly(length)
-        writer.write(self._head + self._content)
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
