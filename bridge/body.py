@@ -97,14 +97,18 @@ def _unpack(raw: bytes, encoding: str) -> bytes:
     window = _GZIP_WINDOW if "gzip" in encoding else _deflate_window(raw)
     unpacker = zlib.decompressobj(window)
     data = bytearray()
+    complete = False
     try:
         # By small pieces: each can grow a thousandfold, and what it grew to is held twice for a moment.
         for start in range(0, len(raw), _PIECE_BYTES):
             data += unpacker.decompress(raw[start : start + _PIECE_BYTES])
             _check_size(len(data))
+            if unpacker.eof:
+                complete = start + _PIECE_BYTES >= len(raw) and not unpacker.unused_data
+                break
     except zlib.error:
-        raise InvalidRequest(f"The body is not valid {encoding}.") from None
-    if not unpacker.eof or unpacker.unused_data:
+        complete = False
+    if not complete:
         raise InvalidRequest(f"The body is not valid {encoding}.")
     return bytes(data)
 

@@ -71,7 +71,7 @@ async def test_a_bomb_stops_at_the_limit_within_a_second(encoding: str) -> None:
         tracemalloc.start()
         started = time.perf_counter()
         status, body = await served.json(
-            "POST", "/v1/things", data=bomb, headers={**_JSON, "Content-Encoding": encoding}
+            "POST", "/v1/things", data=io.BytesIO(bomb), headers={**_JSON, "Content-Encoding": encoding}
         )
         assert (status, body["error"]["code"]) == (413, "request_too_large")
         assert time.perf_counter() - started < 1
