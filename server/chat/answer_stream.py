@@ -76,8 +76,11 @@ class AnswerStream:
         batch, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
         handed: list[bytes] = []
         for payload in batch:
-            if payload == DONE:
-                return [*handed, *await self._finish()]
+            if payload[:1] != b"{":
+                if not payload.strip():
+                    continue
+                if payload.strip() == DONE:
+                    return [*handed, *await self._finish()]
             try:
                 chunk = self._read_chunk(payload)
             except ProviderError as error:
@@ -90,7 +93,7 @@ class AnswerStream:
                 handed.append(edited)
             if self._bound is not None and self._tally.texts > self._bound:
                 self.cut = True
-                return [*handed, self._closing_chunk(_cut_choices(chunk)), *await self._finish()]
+                return [*handed, self._closing_chunk(self._cut_choices()), *await self._finish()]
         return handed
 
     def _read_chunk(self, payload: bytes) -> Chunk:
@@ -125,6 +128,12 @@ class AnswerStream:
             return [self._closing_chunk([], usage=_usage(tokens)), DONE]
         return [DONE]
 
+    def _cut_choices(self) -> list[dict[str, Any]]:
+        return [
+            {"index": index, "delta": {}, "logprobs": None, "finish_reason": "length"}
+            for index in range(self._tally.answers)
+        ]
+
     def _closing_chunk(self, choices: list[dict[str, Any]], **more: object) -> bytes:
         """A chunk of ours, with the identity of the ones before it."""
         head = orjson.loads(self._last)
@@ -132,11 +141,6 @@ class AnswerStream:
         if self.cut and choices:
             more["tollbridge"] = {"cutoff": "balance"}
         return orjson.dumps({**same, "choices": choices, **more})
-
-
-def _cut_choices(chunk: Chunk) -> list[dict[str, Any]]:
-    count = max(1, len(chunk.choices or ()))
-    return [{"index": index, "delta": {}, "logprobs": None, "finish_reason": "length"} for index in range(count)]
 
 
 def _usage(tokens: TokenCounts) -> dict[str, Any]:

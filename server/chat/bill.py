@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,6 +27,8 @@ class Bill:
     """Whether they were counted here."""
 
 
+_BYTES_A_TOKEN: Final = 4
+
 _NOTHING: Final = Bill(TokenCounts(), estimated=False)
 
 
@@ -42,7 +44,7 @@ async def make_bill(tally: Tally, ending: str, prompt: Prompt, tokenizer: str | 
     reported = tally.reported
     output, reasoning = tally.output, tally.reasoning
     if tally.answer:
-        output = await tokenizers.count(tokenizer, _texts(tally.answer))
+        output = await _count_answer(tally.answer, tokenizer, tokenizers)
     if reported is None:
         counted = await count_prompt(prompt, tokenizer, tokenizers)
         return Bill(TokenCounts(input=counted, output=output, reasoning=reasoning), estimated=True)
@@ -64,10 +66,18 @@ async def count_prompt(prompt: Prompt, tokenizer: str | None, tokenizers: Tokeni
     return counted + prompt.media_tokens + _MESSAGE_TOKENS * (len(messages) + 1)
 
 
-def _texts(answer: bytes) -> Iterator[str]:
+async def _count_answer(answer: bytes, tokenizer: str | None, tokenizers: Tokenizers) -> int:
+    try:
+        parsed: Any = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        # JSON that was good enough to hand on, but nests deeper or has larger numbers than can be read here.
+        return len(answer) // _BYTES_A_TOKEN
+    return await tokenizers.count(tokenizer, _texts(parsed))
+
+
+def _texts(answer: Mapping[str, Any]) -> Iterator[str]:
     """Every text of a unary answer."""
-    parsed: Any = orjson.loads(answer)
-    choices = parsed.get("choices")
+    choices = answer.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         message = choice.get("message") if isinstance(choice, dict) else None
         if not isinstance(message, dict):

@@ -70,7 +70,7 @@ class ChatCall:
         self._context = context
         self._create_time = tools.clock.now()
         self._call_id = tools.new_id()
-        self._tally = Tally(tools.clock.monotonic, tools.clock.monotonic())
+        self._tally = Tally(tools.clock.monotonic, tools.clock.monotonic(), body.answers)
         self._last_moment = self._tally.begin_time + tools.longest_call.total_seconds()
         self._model: CallableModel | None = None
         self._prompt: Prompt | None = None
@@ -130,7 +130,6 @@ class ChatCall:
             raise ProviderMisconfiguredError(model.provider.name, 0, f"no adapter for {model.provider.kind}")
         body = build(self._body, model, limit)
         self._upstream = await adapter.send(model.provider, body, self._body.streams, self._tally.mark_sent)
-        self._tally.provider_call_id = self._upstream.request_id
         if self._body.streams:
             self._stream = self._open_stream(model, admitted, self._upstream)
             self._first = await self._stream.read()
@@ -190,8 +189,9 @@ class ChatCall:
 
     async def _end(self, error: BaseException | None) -> None:
         ending, status = self._ending(error)
+        left = isinstance(error, asyncio.CancelledError | GeneratorExit)
         cut = self._stream is not None and self._stream.cut
-        if ending != COMPLETE or cut:
+        if left or cut or ending != COMPLETE:
             self._close_upstream()
         if self._admitted is None:
             return
@@ -204,7 +204,7 @@ class ChatCall:
             return metered[0]
 
         settling = self._tools.settlements.begin(hold, bill)
-        if ending in {CLIENT_LEFT, DEADLINE}:
+        if left:
             return
         try:
             settlement = await self._tools.settlements.wait(settling)
@@ -247,7 +247,7 @@ class ChatCall:
             user_id=principal.user_id,
             model_id=model.id,
             provider=model.provider.name,
-            provider_call_id=tally.provider_call_id,
+            provider_call_id=tally.provider_call_id or (self._upstream.request_id if self._upstream else ""),
             request_id=self._context.request_id,
             attempt=1,
             create_time=self._create_time,

@@ -16,6 +16,8 @@ class Tally:
 
     now: Callable[[], float]
     begin_time: float
+    answers: int = 1
+    """How many answers were asked for."""
     sent: bool = False
     """Whether the request went onto the wire, so that the provider may charge for it."""
     first_token_time: float | None = None
@@ -28,6 +30,8 @@ class Tally:
     """Answers that said why they ended."""
     raw_usage: bytes | None = None
     """The last usage that the provider reported."""
+    usage_is_last: bool = False
+    """Whether it came after every answer had ended."""
     provider_call_id: str = ""
     answer: bytes = b""
     """A unary answer."""
@@ -42,9 +46,6 @@ class Tally:
         """Counts one chunk that is about to be handed over."""
         if chunk.id and not self.provider_call_id:
             self.provider_call_id = chunk.id
-        usage = chunk.reported_usage
-        if usage is not None:
-            self.raw_usage = usage
         for choice in chunk.choices or ():
             if choice.finish_reason:
                 self.finishes += 1
@@ -57,11 +58,15 @@ class Tally:
                 self.texts += 1
                 if self.first_token_time is None:
                     self.first_token_time = self.now()
+        usage = chunk.reported_usage
+        if usage is not None:
+            self.raw_usage = usage
+            self.usage_is_last = self.finishes >= self.answers
 
     def set_answer(self, answer: bytes, call_id: str, raw_usage: bytes | None) -> None:
         """Counts a whole unary answer."""
         self.answer = answer
-        self.provider_call_id = call_id or self.provider_call_id
+        self.provider_call_id = call_id
         self.raw_usage = raw_usage
         self.first_token_time = self.now()
         self.done = True
@@ -83,5 +88,5 @@ class Tally:
 
     @property
     def final(self) -> TokenCounts | None:
-        """The provider's counts where they are its last word: the answer, or each of its choices, had ended."""
-        return self.reported if self.done or self.finishes else None
+        """The provider's counts where they are its last word; what it says on the way does not bill a whole answer."""
+        return self.reported if self.done or self.usage_is_last else None

@@ -116,13 +116,16 @@ async def test_a_reset_before_the_head(bench: Workbench, provider: ProviderDoubl
 
 
 async def test_a_kept_connection_that_was_closed_is_replaced(bench: Workbench) -> None:
-    """The provider closes after each answer without saying so beforehand; the next call must not notice."""
+    """The provider closes a kept connection under the next request: the call must not notice."""
     answer = b'{"id":"x","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}'
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n"
-    async with OneAnswer(answer, head=head) as url:
+    curt = OneAnswer(answer, head=head, drops_second=True)
+    async with curt as url:
         await bench.add_model(ModelRow(id="curt"), url)
-        for _ in range(5):
+        for _ in range(2):
             assert (await bench.chat(ask(model="curt"))).body == answer
+        assert curt.requests == 3
+        await bench.calls.close()
 
 
 @pytest.mark.parametrize(
