@@ -20,7 +20,7 @@ _NOBODYS: Final = "a password that nobody has"
 
 @dataclass(frozen=True, slots=True)
 class HashingCost:
-    """What one digest costs. The default takes about 60 ms and 32 MB, above OWASP's minimum of 2 rounds of 19 MB."""
+    """What one digest costs. The default takes about 80 ms and 32 MB, above OWASP's minimum of 2 rounds of 19 MB."""
 
     rounds: int = 3
     memory_kib: int = 32 * 1024

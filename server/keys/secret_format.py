@@ -37,9 +37,11 @@ class SecretFormat:
 
     def __init__(self, prefix: str, random_bytes: RandomBytes) -> None:
         self.prefix = prefix
+        """What every secret starts with."""
         self._random_bytes = random_bytes
         self._length = len(prefix) + _PUBLIC + _HIDDEN + _CHECKSUM
-        self._public = slice(len(prefix), len(prefix) + _PUBLIC)
+        self.public_part = slice(len(prefix), len(prefix) + _PUBLIC)
+        """Where the public id stands."""
 
     def draw(self) -> NewSecret:
         """A fresh secret."""
@@ -57,11 +59,7 @@ class SecretFormat:
             return None
         if checksum(secret[:-_CHECKSUM]) != secret[-_CHECKSUM:]:
             return None
-        return secret[self._public]
-
-    def unchecked_public_id(self, secret: str) -> str:
-        """The same without any check, for finding what was checked before."""
-        return secret[self._public]
+        return secret[self.public_part]
 
     def _draw(self, characters: int) -> str:
         space = len(_ALPHABET) ** characters

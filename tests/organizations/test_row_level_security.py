@@ -67,7 +67,7 @@ async def test_no_tenant_writes_into_another(identity: Identity) -> None:
         f"INSERT INTO membership VALUES ('{ids.uuid7()}', '{theirs}', '{me}', 'OWNER', now())",
         f"INSERT INTO audit_entry VALUES ('{ids.uuid7()}', '{theirs}', 'USER', 'x', 'y', 'z', '', '', now())",
         f"INSERT INTO session VALUES ('{ids.uuid7()}', '{them}', '{mine}', now(), now(), NULL)",
-        f"INSERT INTO app_user (id, email, name, create_time, update_time) VALUES ('{ids.uuid7()}', 'x', 'x', now(), now())",
+        f"INSERT INTO app_user (id, email, name, create_time, update_time) VALUES ('{them}', 'x', 'x', now(), now())",
     )
     for statement in statements:
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
