@@ -71,7 +71,7 @@ WHERE (t.amount, t.drawn) IS DISTINCT FROM (h.amount, h.drawn) ORDER BY 1 LIMIT 
 
 # Draws and the post together never pass what was held.
 _CLOSED: Final = """
-SELECT 'transfer ' || pending_id AS place, coalesce(p.amount, 0) AS expected, used AS found, count(*) OVER ()
+SELECT 'transfer ' || c.pending_id AS place, coalesce(p.amount, 0) AS expected, used AS found, count(*) OVER ()
 FROM (SELECT pending_id, sum(amount) AS used FROM ledger_transfer WHERE pending_id IS NOT NULL GROUP BY pending_id) c
 LEFT JOIN ledger_transfer p ON p.id = c.pending_id AND p.kind = 'pending'
 WHERE used > coalesce(p.amount, 0) ORDER BY 1 LIMIT 1
@@ -117,13 +117,13 @@ WITH price AS (
     LEFT JOIN price p ON p.version = e.price_version
     LEFT JOIN price_markup m ON m.version = e.markup_version
 ), computed AS (
-    SELECT id, found, coalesce(least(9007199254740992, floor((
+    SELECT id, found, least(9007199254740992, coalesce(floor((
         input_tokens * floor((input * raised + 500000) / 1000000)
         + cache_read_tokens * floor((cache_read * raised + 500000) / 1000000)
         + cache_write_tokens * floor((cache_write * raised + 500000) / 1000000)
         + output_tokens * floor((output * raised + 500000) / 1000000)
         + reasoning_tokens * floor((reasoning * raised + 500000) / 1000000)
-        + 500000) / 1000000)), 0) AS expected
+        + 500000) / 1000000), 0)) AS expected
     FROM priced
 )
 SELECT 'usage event ' || id AS place, expected, found, count(*) OVER ()

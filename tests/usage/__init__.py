@@ -1,0 +1,1 @@
+"""Tests of settlement, events, sums and calendar windows."""
