@@ -30,13 +30,15 @@ most one token to the count."""
 _INLINE_CHARACTERS: Final = 2048
 _THREADS: Final = 2
 
+# Vocabularies never change, so a process has each of them once.
+_loaded: Final[dict[str, tiktoken.Encoding]] = {}
+_loading: Final = threading.Lock()
+
 
 class Tokenizers:
     """Counts tokens off the event loop; short texts at once when the vocabulary is there."""
 
     def __init__(self) -> None:
-        self._encodings: dict[str, tiktoken.Encoding] = {}
-        self._loading = threading.Lock()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="tokenizer")
 
     def close(self) -> None:
@@ -49,17 +51,11 @@ class Tokenizers:
         Counting may end early once `stop_at` is reached. Never less than the provider's own count of the same texts.
         """
         pieces = list(texts)
-        encoding = self._encodings.get(name or FALLBACK)
+        encoding = _loaded.get(name or FALLBACK)
         if encoding is not None and sum(map(len, pieces)) <= _INLINE_CHARACTERS:
             return _count(encoding, pieces, stop_at)
-        work: Callable[[], int] = lambda: _count(self._encoding(name or FALLBACK), pieces, stop_at)  # noqa: E731
+        work: Callable[[], int] = lambda: _count(_encoding(name or FALLBACK), pieces, stop_at)  # noqa: E731
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    def _encoding(self, name: str) -> tiktoken.Encoding:
-        with self._loading:
-            if name not in self._encodings:
-                self._encodings[name] = _load(name)
-            return self._encodings[name]
 
 
 def slices(texts: Iterable[str]) -> int:
@@ -75,6 +71,13 @@ def _count(encoding: tiktoken.Encoding, texts: Iterable[str], stop_at: int | Non
             if stop_at is not None and total >= stop_at:
                 return total
     return total
+
+
+def _encoding(name: str) -> tiktoken.Encoding:
+    with _loading:
+        if name not in _loaded:
+            _loaded[name] = _load(name)
+        return _loaded[name]
 
 
 def _load(name: str) -> tiktoken.Encoding:
