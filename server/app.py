@@ -6,6 +6,7 @@ line uses it), `Server` the pipeline with its gRPC port and background loops.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from server.auth.session_book import SessionBook
 from server.auth.session_checker import SessionChecker
 from server.auth.sign_in import SignIn
 from server.auth.signing_keys import SigningKeys
-from server.auth.throttle import AttemptThrottle
+from server.auth.throttle import PER_ADDRESS, AttemptThrottle
 from server.billing.accounts import Accounts
 from server.billing.adjustments import Adjustments
 from server.billing.holds import Holds
@@ -121,7 +122,8 @@ class Capabilities:
         self.directory = OrganizationDirectory(database, clock, new_id, [self.subscriptions, self.accounts])
 
         self.hasher = PasswordHasher(HashingCost())
-        self.throttle = AttemptThrottle(ground.valkey, root.pepper("throttle"), clock)
+        per_address = dataclasses.replace(PER_ADDRESS, attempts=settings.wrong_credentials_per_address)
+        self.throttle = AttemptThrottle(ground.valkey, root.pepper("throttle"), clock, per_address=per_address)
         self.signing_keys = SigningKeys(database, root.sealer("signing-key"), clock)
         token_life = timedelta(seconds=settings.access_token_seconds)
         tokens = AccessTokens(self.signing_keys, clock, new_id, ISSUER, token_life)

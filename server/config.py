@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     )
     access_token_seconds: int = Field(3600, ge=60, le=86_400, description="Life of an access token, in seconds.")
     refresh_token_days: int = Field(30, ge=1, le=365, description="Life of a session, in days.")
+    wrong_credentials_per_address: int = Field(
+        120, ge=10, description="Wrong passwords and keys that an address may send in 5 minutes before it must wait."
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins that browsers may call from, exact, separated by commas. Default: none."
     )

@@ -26,4 +26,9 @@ class ModelService:
     async def get_model(self, request: GetModelRequest, context: CallContext) -> Model:
         """One model. Raises `ModelNotFoundError`, `ModelUnpricedError`."""
         principal = context.principal
-        return to_proto(await self._catalogue.find(request.id, principal.org_id, principal.models))
+        return to_proto(await self._catalogue.find(_name(request.id), principal.org_id, principal.models))
+
+
+def _name(path: str) -> str:
+    """The model's name. OpenAI's clients escape its slashes, which a path of several segments keeps escaped."""
+    return path.replace("%2F", "/").replace("%2f", "/")

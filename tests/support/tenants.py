@@ -1,0 +1,48 @@
+"""Organizations for tests of the running product."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from tests.support.served import Served
+
+PASSWORD: Final = "securepassword"
+_NUMBERS: Final = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """An organization with its owner and a key."""
+
+    organization_id: str
+    user_id: str
+    email: str
+    token: str
+    """The owner's access token."""
+    refresh_token: str
+    key: str
+    """Secret of a key with scope `chat`."""
+    key_id: str
+
+
+def make_tenant(served: Served, dollars: str = "") -> Tenant:
+    """A new organization, credited by the platform's administrator where `dollars` says how much."""
+    email = f"owner-{next(_NUMBERS)}-{uuid4().hex[:8]}@example.com"
+    account = served.post("/v1/auth/register", {"name": "Tenant", "email": email, "password": PASSWORD})
+    token, organization_id = account["access_token"], account["organization"]["id"]
+    if dollars:
+        credit = {"amount": dollars, "operation": "CREDIT", "organization_id": organization_id}
+        served.post("/v1/billing/balance", credit, served.admin_token)
+    made = served.post("/v1/keys", {"name": "test"}, token)
+    return Tenant(
+        organization_id,
+        account["user"]["id"],
+        email,
+        token,
+        account["refresh_token"],
+        made["secret"],
+        made["key"]["id"],
+    )
