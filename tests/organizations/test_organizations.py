@@ -9,6 +9,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from server.foundation import ids
 from server.rpc.errors import ConflictError, InvalidArgumentError, NotFoundError
+from server.rpc.validation import validate
 from server.storage.database import Role
 from tests.support.clock import ManualClock
 from tests.support.identity import Identity
@@ -91,6 +92,13 @@ async def test_name_and_time_zone_are_never_empty(identity: Identity, owner: aut
         with pytest.raises(InvalidArgumentError) as refused:
             await update(identity, owner.access_token, Organization(id=owner.organization.id), path)
         assert refused.value.fields[0].field == f"organization.{path}"
+
+
+async def test_an_update_may_leave_the_name_out() -> None:
+    organization = Organization(id="org_x", time_zone="Europe/Berlin")
+    validate(organization_service_pb2.UpdateOrganizationRequest(organization=organization))
+    with pytest.raises(InvalidArgumentError, match=r"organization\.name"):
+        validate(organization_service_pb2.UpdateOrganizationRequest(organization=Organization(name="x" * 201)))
 
 
 async def test_of_writes_with_one_etag_one_wins(identity: Identity, owner: auth.SessionTokens) -> None:

@@ -27,7 +27,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.tollbridge/organizations/v1/organization.proto\x12\x1btollbridge.organizations.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\x04\n\x0cOrganization\x12,\n\x02id\x18\x01 \x01(\tB\x1c\xfa\x41\x19\n\x17tollbridge/OrganizationR\x02id\x12\x1e\n\x04name\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01R\x04name\x12*\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x0b\x64\x65scription\x12\"\n\x07website\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x07website\x12\x1d\n\x05phone\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x32R\x05phone\x12>\n\x07\x61\x64\x64ress\x18\x06 \x01(\x0b\x32$.tollbridge.organizations.v1.AddressR\x07\x61\x64\x64ress\x12$\n\ttime_zone\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x08timeZone\x12\x1c\n\tsuspended\x18\x08 \x01(\x08R\tsuspended\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12\x1b\n\x04\x65tag\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag::\xea\x41\x37\n\x17tollbridge/Organization\x12\x1corganizations/{organization}\"J\n\x07\x41\x64\x64ress\x12\x1c\n\x04\x63ity\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x04\x63ity\x12!\n\x07\x63ountry\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x64R\x07\x63ountry\"\xb0\x02\n\nMembership\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x45\n\x0forganization_id\x18\x02 \x01(\tB\x1c\xfa\x41\x19\n\x17tollbridge/OrganizationR\x0eorganizationId\x12-\n\x07user_id\x18\x03 \x01(\tB\x14\xfa\x41\x11\n\x0ftollbridge/UserR\x06userId\x12\x14\n\x05\x65mail\x18\x04 \x01(\tR\x05\x65mail\x12\x12\n\x04name\x18\x05 \x01(\tR\x04name\x12\x35\n\x04role\x18\x06 \x01(\x0e\x32!.tollbridge.organizations.v1.RoleR\x04role\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime*M\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_OWNER\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x12\x0f\n\x0bROLE_MEMBER\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.tollbridge/organizations/v1/organization.proto\x12\x1btollbridge.organizations.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x04\n\x0cOrganization\x12,\n\x02id\x18\x01 \x01(\tB\x1c\xfa\x41\x19\n\x17tollbridge/OrganizationR\x02id\x12\x1c\n\x04name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12*\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x0b\x64\x65scription\x12\"\n\x07website\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x07website\x12\x1d\n\x05phone\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x32R\x05phone\x12>\n\x07\x61\x64\x64ress\x18\x06 \x01(\x0b\x32$.tollbridge.organizations.v1.AddressR\x07\x61\x64\x64ress\x12$\n\ttime_zone\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x08timeZone\x12\x1c\n\tsuspended\x18\x08 \x01(\x08R\tsuspended\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12\x1b\n\x04\x65tag\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag::\xea\x41\x37\n\x17tollbridge/Organization\x12\x1corganizations/{organization}\"J\n\x07\x41\x64\x64ress\x12\x1c\n\x04\x63ity\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x04\x63ity\x12!\n\x07\x63ountry\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x64R\x07\x63ountry\"\xb0\x02\n\nMembership\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x45\n\x0forganization_id\x18\x02 \x01(\tB\x1c\xfa\x41\x19\n\x17tollbridge/OrganizationR\x0eorganizationId\x12-\n\x07user_id\x18\x03 \x01(\tB\x14\xfa\x41\x11\n\x0ftollbridge/UserR\x06userId\x12\x14\n\x05\x65mail\x18\x04 \x01(\tR\x05\x65mail\x12\x12\n\x04name\x18\x05 \x01(\tR\x04name\x12\x35\n\x04role\x18\x06 \x01(\x0e\x32!.tollbridge.organizations.v1.RoleR\x04role\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime*M\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_OWNER\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x12\x0f\n\x0bROLE_MEMBER\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORGANIZATION'].fields_by_name['id']._loaded_options = None
   _globals['_ORGANIZATION'].fields_by_name['id']._serialized_options = b'\372A\031\n\027tollbridge/Organization'
   _globals['_ORGANIZATION'].fields_by_name['name']._loaded_options = None
-  _globals['_ORGANIZATION'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
+  _globals['_ORGANIZATION'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_ORGANIZATION'].fields_by_name['description']._loaded_options = None
   _globals['_ORGANIZATION'].fields_by_name['description']._serialized_options = b'\272H\005r\003\030\320\017'
   _globals['_ORGANIZATION'].fields_by_name['website']._loaded_options = None
@@ -58,12 +58,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MEMBERSHIP'].fields_by_name['organization_id']._serialized_options = b'\372A\031\n\027tollbridge/Organization'
   _globals['_MEMBERSHIP'].fields_by_name['user_id']._loaded_options = None
   _globals['_MEMBERSHIP'].fields_by_name['user_id']._serialized_options = b'\372A\021\n\017tollbridge/User'
-  _globals['_ROLE']._serialized_start=1100
-  _globals['_ROLE']._serialized_end=1177
+  _globals['_ROLE']._serialized_start=1098
+  _globals['_ROLE']._serialized_end=1175
   _globals['_ORGANIZATION']._serialized_start=169
-  _globals['_ORGANIZATION']._serialized_end=715
-  _globals['_ADDRESS']._serialized_start=717
-  _globals['_ADDRESS']._serialized_end=791
-  _globals['_MEMBERSHIP']._serialized_start=794
-  _globals['_MEMBERSHIP']._serialized_end=1098
+  _globals['_ORGANIZATION']._serialized_end=713
+  _globals['_ADDRESS']._serialized_start=715
+  _globals['_ADDRESS']._serialized_end=789
+  _globals['_MEMBERSHIP']._serialized_start=792
+  _globals['_MEMBERSHIP']._serialized_end=1096
 # @@protoc_insertion_point(module_scope)

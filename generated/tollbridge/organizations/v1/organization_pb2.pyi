@@ -65,7 +65,7 @@ class Organization(message.Message):
     id: builtins.str
     """`org_…`. Set by the server."""
     name: builtins.str
-    """Display name, 1 to 200 characters."""
+    """Display name, 1 to 200 characters. May be left out of an update that does not name it."""
     description: builtins.str
     """What the organization does, at most 2,000 characters."""
     website: builtins.str
