@@ -79,16 +79,9 @@ async def test_a_day_begins_at_midnight_of_the_organizations_zone(
 
 async def test_days_are_listed_to_the_first_one_and_add_up_to_their_months(service: UsageService, books: Books) -> None:
     org_id = await books.organization(promo=10_000, zone="Europe/Berlin", made="2026-08-30T22:30:00+00:00")
-    for number, time in enumerate(
-        [
-            "2026-08-31T10:00",
-            "2026-08-31T21:59",
-            "2026-08-31T22:00",
-            "2026-10-25T00:30",
-            "2026-10-25T22:59",
-            "2026-11-20T08:00",
-        ]
-    ):
+    times = ["2026-08-31T10:00", "2026-08-31T21:59", "2026-08-31T22:00"]
+    times += ["2026-10-25T00:30", "2026-10-25T22:59", "2026-11-20T08:00"]
+    for number, time in enumerate(times):
         await used(books, org_id, time + ":00+00:00", 2**number)
     books.clock.time = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -1,0 +1,1 @@
+"""Tests of prices, the configuration file and the catalogue."""

@@ -1,0 +1,120 @@
+"""Plans on offer, and which one an organization is on."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.foundation.ids import uuid7
+from server.organizations.events import OrganizationCreated
+from server.plans.service import PlanService
+from server.plans.subscriptions import Subscriptions
+from server.rpc.errors import InternalError, NotFoundError
+from tests.billing.books import PAGINATOR, Books, context_of
+from tollbridge.plans.v1.plan_service_pb2 import GetPlanRequest, ListPlansRequest
+
+LIST = "/tollbridge.plans.v1.PlanService/ListPlans"
+
+
+@pytest.fixture
+def service(books: Books) -> PlanService:
+    """The service as it is assembled."""
+    return PlanService(books.database, PAGINATOR)
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+async def test_plans_are_listed_by_family_and_price(service: PlanService, books: Books, size: int) -> None:
+    context = context_of(await books.organization(), LIST)
+    found, token = [], ""
+    while True:
+        page = await service.list_plans(ListPlansRequest(page_size=size, page_token=token), context)
+        found += [(plan.id, plan.price) for plan in page.plans]
+        token = page.next_page_token
+        if not token:
+            break
+
+    daily = [("baby-free", "0"), ("leveler", "4"), ("log-min", "10"), ("high-max", "100")]
+    platform = [("free", "0"), ("pro", "49"), ("enterprise", "499")]
+    assert found == daily + platform
+    assert page.current_plan_id == "free"
+
+
+@pytest.mark.parametrize(
+    ("plan_id", "tokens", "requests"),
+    [("baby-free", 1000, 10), ("leveler", 5000, 100), ("log-min", 20_000, 500), ("high-max", 100_000, 2000)],
+)
+async def test_daily_plans_have_their_documented_limits(
+    service: PlanService, books: Books, plan_id: str, tokens: int, requests: int
+) -> None:
+    plan = await service.get_plan(GetPlanRequest(id=plan_id), context_of(await books.organization()))
+
+    assert (plan.limits.tokens_per_day, plan.limits.requests_per_day, plan.included) == (tokens, requests, True)
+    assert not plan.limits.HasField("requests_per_hour")
+    assert (plan.family, plan.version, plan.currency) == ("daily", 1, "USD")
+
+
+async def test_platform_plans_bound_hours_or_nothing(service: PlanService, books: Books) -> None:
+    context = context_of(await books.organization())
+
+    plans = [await service.get_plan(GetPlanRequest(id=name), context) for name in ("free", "pro", "enterprise")]
+
+    assert [plan.limits.requests_per_hour for plan in plans] == [1000, 10_000, 0]
+    assert [plan.limits.HasField("requests_per_hour") for plan in plans] == [True, True, False]
+    assert not any(plan.included for plan in plans)
+
+
+async def test_a_plan_that_is_not_on_offer_is_seen_by_whoever_is_on_it(service: PlanService, books: Books) -> None:
+    on_it, not_on_it = await books.organization(plan="unlimited"), await books.organization()
+
+    listed = await service.list_plans(ListPlansRequest(), context_of(on_it, LIST))
+    plan = await service.get_plan(GetPlanRequest(id="unlimited"), context_of(on_it))
+
+    assert "unlimited" in [row.id for row in listed.plans]
+    assert (listed.current_plan_id, plan.name) == ("unlimited", "Unlimited")
+    for unknown in ("unlimited", "no-such-plan"):
+        with pytest.raises(NotFoundError, match="No such plan"):
+            await service.get_plan(GetPlanRequest(id=unknown), context_of(not_on_it))
+
+
+async def test_a_subscription_keeps_its_version_when_the_plan_changes(service: PlanService, books: Books) -> None:
+    before = await books.organization(plan="baby-free")
+    await books.owner.execute(
+        "INSERT INTO plan_version (plan_id, version, price, requests_per_day) VALUES ('baby-free', 2, 1000000000, 5)"
+    )
+    after = await books.organization(plan="baby-free")
+    subscriptions = Subscriptions(books.database, uuid7, "free")
+
+    current = []
+    for org_id in (before, after):
+        async with books.database.tenant(org_id) as transaction:
+            plan = await subscriptions.current(transaction, org_id)
+        assert plan is not None
+        current.append((plan.version, plan.limits.requests_per_day, plan.limits.tokens_per_day))
+
+    assert current == [(1, 10, 1000), (2, 5, None)]
+    shown = await service.get_plan(GetPlanRequest(id="baby-free"), context_of(before))
+    assert (shown.version, shown.price) == (2, "1")
+
+
+async def test_one_plan_at_a_time(books: Books) -> None:
+    org_id = await books.organization()
+    subscriptions = Subscriptions(books.database, uuid7, "free")
+
+    async with books.database.tenant(org_id) as transaction:
+        await subscriptions.subscribe(transaction, org_id, "pro", books.clock.now())
+    async with books.database.tenant(org_id) as transaction:
+        with pytest.raises(NotFoundError):
+            await subscriptions.subscribe(transaction, org_id, "no-such-plan", books.clock.now())
+
+    rows = await books.owner.fetch("SELECT plan_id, end_time IS NULL AS current FROM subscription ORDER BY start_time")
+    assert [(row["plan_id"], row["current"]) for row in rows] == [("free", False), ("pro", True)]
+
+
+async def test_a_default_that_is_no_plan_is_found_at_the_start(books: Books) -> None:
+    wrong = Subscriptions(books.database, uuid7, "fre")
+
+    assert await Subscriptions(books.database, uuid7, "free").default_plan_exists()
+    assert not await wrong.default_plan_exists()
+    org_id = await books.organization()
+    async with books.database.tenant(org_id) as transaction:
+        with pytest.raises(InternalError, match="fre"):
+            await wrong.organization_created(transaction, OrganizationCreated(org_id, "Acme", books.clock.now()))
