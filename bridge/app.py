@@ -42,6 +42,11 @@ from bridge.settings import MAX_HEADER_BYTES, BridgeSettings
 
 _logger = logging.getLogger(__name__)
 
+_CLIENT_GONE = 499
+"""What metrics call a request whose client left before its answer."""
+_LAST_WORDS_SECONDS = 1.0
+"""How long a request that is cut at the end of the grace may take to say so."""
+
 Handler = Callable[[Exchange, Sequence[tuple[Variable, str]]], Awaitable[StreamResponse]]
 
 
@@ -68,6 +73,7 @@ class Bridge:
         self._new_request_id = new_request_id
         self._meters = meters
         self._live: set[EventStream] = set()
+        self._running: set[Exchange] = set()
         self._origins = OriginReader(settings.trusted_proxies)
         self._cross_origin = CrossOrigin(settings.cors_origins)
         pages = _pages(settings, HealthPages(caller, settings.version, now), render_metrics)
@@ -83,15 +89,18 @@ class Bridge:
         await SockSite(self._runner, listening, ssl_context=tls, backlog=1024).start()
 
     async def stop(self, grace_seconds: float = 30.0) -> None:
-        """Takes no new connections and lets open requests end; streams that do not in time get an error event."""
+        """Takes no new connections and lets open requests end. What does not end in time is told: a stream by an error
+        event, another request by a 503.
+        """
         runner, self._runner = self._runner, None
-        if runner is None:
+        if runner is None or runner.server is None:
             return
         for site in list(runner.sites):
             await site.stop()
-        deadline = asyncio.get_running_loop().call_later(grace_seconds, self._interrupt_streams)
-        runner._shutdown_timeout = grace_seconds + 1.0
+        deadline = asyncio.get_running_loop().call_later(grace_seconds, self._cut)
+        runner.server.pre_shutdown()
         try:
+            await runner.server.shutdown(grace_seconds + _LAST_WORDS_SECONDS)
             await runner.cleanup()
         finally:
             deadline.cancel()
@@ -100,22 +109,36 @@ class Bridge:
         """Answers one request; nothing but a connection that is gone comes out as an exception."""
         started = time.perf_counter()
         exchange = self._meet(request, started)
+        self._running.add(exchange)
+        status = _CLIENT_GONE
         try:
-            response = await self._serve(exchange)
+            response = await self._answer(exchange)
+            status = response.status
+        finally:
+            self._running.discard(exchange)
+            if self._meters is not None:
+                self._meters.count(exchange.label, status, time.perf_counter() - started)
+        return response
+
+    async def _answer(self, exchange: Exchange) -> StreamResponse:
+        try:
+            return await self._serve(exchange)
         except BridgeError as error:
             answer = error_body.of_bridge_error(error, exchange.origin.request_id)
-            response = exchange.refuse(answer, closes=error.closes)
+            return exchange.refuse(answer, closes=error.closes)
         except Refusal as refusal:
-            response = _refuse(exchange, refusal)
+            return _refuse(exchange, refusal)
         except ConnectionError:
             raise
+        except asyncio.CancelledError:
+            if not exchange.cut or exchange.task is None:
+                raise
+            exchange.task.uncancel()
+            return exchange.refuse(_shutting_down(exchange.origin.request_id), closes=True)
         except Exception:
             _logger.exception("A request broke, %s", exchange.origin)
             answer = error_body.of_bridge_error(InternalError(), exchange.origin.request_id)
-            response = exchange.refuse(answer, closes=True)
-        if self._meters is not None:
-            self._meters.count(exchange.label, response.status, time.perf_counter() - started)
-        return response
+            return exchange.refuse(answer, closes=True)
 
     def _meet(self, request: BaseRequest, started: float) -> Exchange:
         target = request.raw_path if request.raw_path.startswith("/") else request.rel_url.raw_path_qs
@@ -153,9 +176,11 @@ class Bridge:
         error = InternalError() if status >= 500 else InvalidRequest("The request is not valid HTTP.")
         return exchange.refuse(error_body.of_bridge_error(error, exchange.origin.request_id), closes=True)
 
-    def _interrupt_streams(self) -> None:
+    def _cut(self) -> None:
         for stream in list(self._live):
             stream.interrupt_soon(_shutting_down)
+        for exchange in list(self._running):
+            exchange.cut_unless_streaming()
 
 
 def _refuse(exchange: Exchange, refusal: Refusal) -> Response:

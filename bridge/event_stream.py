@@ -38,6 +38,7 @@ class EventStream:
 
     async def open(self) -> None:
         """Sends the headers; from here on errors are events."""
+        self._exchange.streaming = True
         self._writer = await self._response.prepare(self._exchange.request)
         self._last_sent = self._loop.time()
         self._timer = self._loop.call_later(self._ping_seconds, self._break_silence)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp.web import BaseRequest, Response
 from multidict import CIMultiDict
@@ -18,7 +20,7 @@ _API_HEADERS: CIMultiDict[str] = CIMultiDict(header_sets.API)
 _JSON = "application/json"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Exchange:
     """A request and its circumstances."""
 
@@ -33,6 +35,18 @@ class Exchange:
     """When it came, by `time.perf_counter`."""
     label: str = "none"
     """What metrics call it: the method's name, never the path."""
+    task: asyncio.Task[Any] | None = field(default_factory=asyncio.current_task)
+    """The task that answers it."""
+    streaming: bool = False
+    """Whether the answer has begun as a stream, so that no other can be given."""
+    cut: bool = False
+    """Whether the bridge ended it, because it shuts down."""
+
+    def cut_unless_streaming(self) -> None:
+        """Ends the request from outside; what answers it finds `cut` set."""
+        if self.task is not None and not self.streaming:
+            self.cut = True
+            self.task.cancel()
 
     def headers(self, more: Mapping[str, str] | None = None) -> CIMultiDict[str]:
         """Headers of an answer that begins now: those of every API answer, and `more`."""

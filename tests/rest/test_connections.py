@@ -109,6 +109,17 @@ class TestStop:
             assert served.caller.replies[0].closed.is_set()
             writer.close()
 
+    async def test_a_call_that_does_not_end_is_told(self) -> None:
+        async with serving(lambda _: ScriptedReply([asyncio.Event().wait])) as served:
+            asked = asyncio.create_task(served.json("GET", "/v1/things/a"))
+            await until(lambda: bool(served.caller.replies))
+            started = asyncio.get_running_loop().time()
+            await asyncio.wait_for(served.bridge.stop(0.1), 5)
+            assert asyncio.get_running_loop().time() - started < 2
+            status, body = await asked
+            assert (status, body["error"]["code"]) == (503, "shutting_down")
+            assert served.caller.replies[0].closed.is_set()
+
     async def test_an_idle_connection_does_not_hold_it(self) -> None:
         async with serving() as served:
             await served.json("GET", "/health")

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from bridge.caller import Call, Metadata
+from bridge.caller import Call, Metadata, Refusal
 from bridge.headers import accepts_gzip
 from bridge.settings import BridgeSettings
 from tests.rest.scripted import ScriptedReply, Served, serving
@@ -92,6 +92,16 @@ async def test_the_servers_request_id_wins() -> None:
 
     async with serving(script) as served:
         assert (await _headers(served, "GET", "/v1/things/a"))["x-request-id"] == "req_server"
+
+
+async def test_the_servers_request_id_wins_in_errors_too() -> None:
+    refusal = Refusal(5, "not there", trailing_metadata=[("x-request-id", "req_server")])
+    async with (
+        serving(lambda _: ScriptedReply([refusal])) as served,
+        served.client.get(f"{served.url}/v1/things/a") as response,
+    ):
+        assert response.headers["x-request-id"] == "req_server"
+        assert (await response.json())["error"]["request_id"] == "req_server"
 
 
 class TestCrossOrigin:

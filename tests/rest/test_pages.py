@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from datetime import UTC, datetime
@@ -12,7 +13,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from bridge.meters import Meters
 from bridge.settings import BridgeSettings
-from tests.rest.scripted import serving
+from tests.rest.scripted import ScriptedReply, serving
+from tests.rest.waiting import until
 
 _NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 
@@ -52,6 +54,17 @@ async def test_metrics_count_methods_and_never_paths() -> None:
     assert 'tollbridge_http_requests_total{method="tests.forms.v1.FormsService.QueryThing",status="400"} 1.0' in text
     assert 'tollbridge_http_requests_total{method="none",status="404"} 1.0' in text
     assert "secret_id" not in text
+
+
+async def test_metrics_count_clients_that_left() -> None:
+    registry = CollectorRegistry()
+    async with serving(lambda _: ScriptedReply([asyncio.Event().wait]), meters=Meters(registry)) as served:
+        _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(b"GET /v1/things/a HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(lambda: bool(served.caller.replies))
+        writer.transport.abort()
+        await asyncio.wait_for(served.caller.replies[0].closed.wait(), 5)
+        await until(lambda: b'status="499"' in generate_latest(registry))
 
 
 async def test_pages_that_are_not_set_up_are_404() -> None:
