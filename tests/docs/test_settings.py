@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import get_args, get_type_hints
 
 from typer.models import OptionInfo
@@ -37,12 +37,17 @@ def options() -> Iterator[list[str]]:
         yield [f"`--{name.replace('_', '-')}`", default, option.help or ""]
 
 
+def as_rows(cells: Iterable[list[str]]) -> list[str]:
+    """Rows as they stand in the README, so that a failure shows the line to put there."""
+    return [f"| {' | '.join(row)} |" for row in cells]
+
+
 def test_every_setting_stands_in_the_readme_as_the_class_has_it() -> None:
-    assert list(table_rows(README, "## Settings")) == list(settings())
+    assert as_rows(table_rows(README, "## Settings")) == as_rows(settings())
 
 
 def test_every_option_of_serve_stands_in_the_readme_as_the_command_has_it() -> None:
-    assert list(table_rows(README, "## Options of serve")) == list(options())
+    assert as_rows(table_rows(README, "## Options of serve")) == as_rows(options())
 
 
 def test_no_setting_and_no_option_is_without_a_sentence() -> None:
