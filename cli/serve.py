@@ -35,6 +35,9 @@ def serve(
         Path | None,
         typer.Option(help="Write addresses, and the first start's secrets, here (mode 600) once everything serves."),
     ] = None,
+    local_model: Annotated[
+        bool, typer.Option(help="Run the small local model beside the configured providers (340 MB of memory).")
+    ] = True,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Server processes.")] = 1,
 ) -> None:
     """Start everything: PostgreSQL, Valkey, a small local model, the bridge and the gRPC server.
@@ -54,6 +57,7 @@ def serve(
         insecure=insecure,
         ready_file=ready_file.absolute() if ready_file else None,
         workers=workers,
+        local_model=local_model,
         environment=os.environ.get("ENVIRONMENT", "").strip().lower() or "development",
         database_url=os.environ.get("DATABASE_URL") or None,
         database_owner_url=os.environ.get("DATABASE_OWNER_URL") or None,

@@ -22,6 +22,7 @@ class ServeOptions:
     insecure: bool = False
     ready_file: Path | None = None
     workers: int = 1
+    local_model: bool = True
     environment: str = "development"
     database_url: str | None = None
     database_owner_url: str | None = None

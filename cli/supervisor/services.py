@@ -45,15 +45,12 @@ class Services:
 
     def __init__(self, options: ServeOptions, data_dir: DataDir, progress: Progress) -> None:
         """Nothing is started before `launch`."""
+        self._options = options
         self._progress = progress
         path, logs = data_dir.path, data_dir.logs
         self.postgres = None if options.database_url else EmbeddedPostgres(path / "postgres", log=logs / "postgres.log")
         self.valkey = None if options.redis_url else EmbeddedValkey(path / "valkey", log=logs / "valkey.log")
-        missing = missing_part()
-        self.model = EmbeddedModel(path / "model", log=logs / "model.log") if missing is None else None
-        if missing is not None:
-            progress.notice(missing)
-        self._options = options
+        self.model = self._usable_model(EmbeddedModel(path / "model", log=logs / "model.log"))
         self._services: list[Service] = []
 
     @property
@@ -128,6 +125,15 @@ class Services:
             self.valkey.stop(VALKEY_STOP_SECONDS)
         if self.postgres is not None:
             self.postgres.stop(max(SHORTEST_POSTGRES_STOP_SECONDS, deadline - time.monotonic()))
+
+    def _usable_model(self, model: EmbeddedModel) -> EmbeddedModel | None:
+        if not self._options.local_model:
+            return None
+        missing = missing_part()
+        if missing is None:
+            return model
+        self._progress.notice(missing)
+        return None
 
     def _add(self, service: Service) -> None:
         service.launched = time.monotonic()

@@ -8,7 +8,7 @@ from cli.supervisor.supervisor import Supervisor
 
 
 def _stand_in(name: str) -> tuple[str, ...]:
-    return (sys.executable, "-P", "-m", "tests.processes.stand_ins", name)
+    return (sys.executable, "-P", "-m", f"tests.processes.stand_ins.{name}")
 
 
 if __name__ == "__main__":

@@ -75,9 +75,9 @@ def test_a_killed_supervisor_takes_everything_along_and_a_new_one_starts(folder:
 
 
 def test_a_second_start_on_one_data_directory_is_refused(folder: Path) -> None:
-    with Serving(folder) as serving:
+    with Serving(folder, local_model=False) as serving:
         ready = serving.wait_ready()
-        with Serving(folder) as second:
+        with Serving(folder, local_model=False) as second:
             status, said = second.wait_end(10)
         assert status == 1
         assert f"already runs on {serving.data}" in said
@@ -103,7 +103,7 @@ def test_what_crashes_is_started_again(folder: Path) -> None:
 
 
 def test_a_worker_that_cannot_start_ends_serve_with_its_last_words(folder: Path) -> None:
-    with Serving(folder, {"STAND_IN_WORKER": "crash"}) as serving:
+    with Serving(folder, {"STAND_IN_WORKER": "crash"}, local_model=False) as serving:
         status, said = serving.wait_end(30)
     assert status == 1
     assert said.count("the stand-in gives up") == 5
@@ -112,7 +112,7 @@ def test_a_worker_that_cannot_start_ends_serve_with_its_last_words(folder: Path)
 
 
 def test_a_second_signal_hurries_a_worker_that_does_not_leave(folder: Path) -> None:
-    with Serving(folder, {"STAND_IN_WORKER": "stubborn"}) as serving:
+    with Serving(folder, {"STAND_IN_WORKER": "stubborn"}, local_model=False) as serving:
         serving.wait_ready()
         children = serving.children()
         serving.process.send_signal(signal.SIGINT)
@@ -123,7 +123,7 @@ def test_a_second_signal_hurries_a_worker_that_does_not_leave(folder: Path) -> N
 
 
 def test_wrong_settings_end_the_start_before_anything_is_made(folder: Path) -> None:
-    with Serving(folder, {"STAND_IN_CHECK": "JWT_SECRET is too short."}) as serving:
+    with Serving(folder, {"STAND_IN_CHECK": "JWT_SECRET is too short."}, local_model=False) as serving:
         status, said = serving.wait_end(2)
     assert status == 3
     assert "JWT_SECRET is too short." in said
@@ -131,7 +131,7 @@ def test_wrong_settings_end_the_start_before_anything_is_made(folder: Path) -> N
 
 
 def test_a_failed_preparation_stops_what_was_started(folder: Path) -> None:
-    with Serving(folder, {"STAND_IN_PREPARE": "DATABASE_URL cannot be reached."}) as serving:
+    with Serving(folder, {"STAND_IN_PREPARE": "DATABASE_URL cannot be reached."}, local_model=False) as serving:
         status, said = serving.wait_end(20)
     assert status == 3
     assert "DATABASE_URL cannot be reached." in said
@@ -139,7 +139,7 @@ def test_a_failed_preparation_stops_what_was_started(folder: Path) -> None:
 
 
 def test_an_ordinary_user_can_serve(folder: Path, ordinary_user: OrdinaryUser) -> None:
-    with Serving(folder, user=ordinary_user) as serving:
+    with Serving(folder, user=ordinary_user, local_model=False) as serving:
         serving.wait_ready()
         owners = {(Path("/proc") / str(pid)).stat().st_uid for pid in serving.children()}
         assert owners == {ordinary_user.id}

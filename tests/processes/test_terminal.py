@@ -20,7 +20,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*[mK]")
 
 def test_secrets_are_shown_once_and_the_curl_line_can_be_pasted(folder: Path) -> None:
     terminal, inside = pty.openpty()
-    options = ServeOptions(data_dir=folder / "data", http_port=0, grpc_port=0).to_json()
+    options = ServeOptions(data_dir=folder / "data", http_port=0, grpc_port=0, local_model=False).to_json()
     try:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tests.processes.supervise"],
