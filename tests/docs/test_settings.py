@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import get_args, get_type_hints
 
+import typer
 from typer.models import OptionInfo
 
 from cli.serve import serve
@@ -19,7 +20,17 @@ def shown(default: object) -> str:
         return "unset"
     if default == ():
         return "none"
-    return "off" if default is False else f"`{default}`"
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return f"`{default}`"
+
+
+def option_names(parameter: str) -> str:
+    """An option as it is written on the command line; one that can be turned off has two forms."""
+    app = typer.Typer()
+    app.command()(serve)
+    (found,) = [option for option in typer.main.get_command(app).params if option.name == parameter]
+    return ", ".join(f"`{name}`" for name in (*found.opts, *found.secondary_opts))
 
 
 def settings() -> Iterator[list[str]]:
@@ -34,7 +45,7 @@ def options() -> Iterator[list[str]]:
     for name, parameter in inspect.signature(serve).parameters.items():
         option = next(extra for extra in get_args(hints[name]) if isinstance(extra, OptionInfo))
         default = option.show_default if isinstance(option.show_default, str) else shown(parameter.default)
-        yield [f"`--{name.replace('_', '-')}`", default, option.help or ""]
+        yield [option_names(name), default, option.help or ""]
 
 
 def as_rows(cells: Iterable[list[str]]) -> list[str]:
