@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 
+from server.billing.holds import Hold, Holds
 from server.chat.errors import ProviderFailedError, ProviderTimeoutError
 from server.chat.providers.aiohttp_transport import Patience
 from server.rpc.errors import ApiError
@@ -109,6 +113,57 @@ async def test_leaving_before_anything_was_sent_costs_nothing(bench: Workbench, 
     # A try that was cancelled while its request was on the wire is charged too.
     assert 1 <= len(charged) <= 2
     assert spent == sum(event.cost for event in charged)
+
+
+class _SlowHolds(Holds):
+    """Holds whose answer is late: the money is set aside before the call hears of it."""
+
+    opened: asyncio.Event
+    answer: asyncio.Event
+
+    async def open(self, **wanted: Any) -> Hold:
+        hold = await super().open(**wanted)
+        self.opened.set()
+        await self.answer.wait()
+        return hold
+
+
+async def test_leaving_while_the_hold_opens_gives_it_back(database: TestDatabase, provider: ProviderDouble) -> None:
+    _SlowHolds.opened, _SlowHolds.answer = asyncio.Event(), asyncio.Event()
+    async with open_workbench(database, holds=_SlowHolds) as bench:
+        await bench.add_model(ModelRow(), provider.url)
+        asking = asyncio.create_task(bench.chat(ask()))
+        await _SlowHolds.opened.wait()
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert await bench.open_holds() == 1
+        _SlowHolds.answer.set()
+        assert await bench.spent() == 0
+        assert (await bench.event()).ending == "client_left"
+        assert provider.requests == []
+
+
+async def test_leaving_while_connecting_costs_nothing(bench: Workbench) -> None:
+    """The provider's queue of connections is full: the request is never on the wire."""
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        await bench.add_model(ModelRow(id="full"), f"http://127.0.0.1:{listener.getsockname()[1]}/v1")
+        asking = asyncio.create_task(bench.chat(ask(model="full")))
+        while await bench.open_holds() == 0:
+            pass
+        for _ in range(100):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    assert await bench.spent() == 0
+    event = await bench.event()
+    assert (event.ending, event.prompt) == ("client_left", 0)
 
 
 async def test_a_passed_deadline_is_its_own_ending(bench: Workbench, provider: ProviderDouble) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -154,10 +155,8 @@ async def test_what_has_no_maximum_is_refused(
 
 
 async def test_parts_with_a_maximum_are_held_for(bench: Workbench, provider: ProviderDouble) -> None:
-    row = ModelRow(
-        id="sees", image_max_tokens=1000, audio_second_max_tokens=10, file_max_tokens=2000, max_output_tokens=16
-    )
-    await bench.add_model(row, provider.url)
+    maxima = ModelRow(image_max_tokens=1000, audio_second_max_tokens=10, file_max_tokens=2000, max_output_tokens=16)
+    await bench.add_model(replace(maxima, id="sees", tokenizer=None), provider.url)
     parts = _with(_IMAGE, _AUDIO, _FILE)
     # An MP3 of 3,000 bytes lasts three seconds at most.
     media = 1000 + 3 * 10 + 2000

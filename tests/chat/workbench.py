@@ -227,7 +227,9 @@ class Workbench:
 
 
 @asynccontextmanager
-async def open_workbench(database: TestDatabase, patience: Patience = _PATIENCE) -> AsyncIterator[Workbench]:
+async def open_workbench(
+    database: TestDatabase, patience: Patience = _PATIENCE, holds: type[Holds] = Holds
+) -> AsyncIterator[Workbench]:
     """A workbench whose organization has 10 dollars and no model."""
     owner = await asyncpg.connect(database.owner_url)
     pools = await Database.connect({Role.APP: database.url})
@@ -237,7 +239,7 @@ async def open_workbench(database: TestDatabase, patience: Patience = _PATIENCE)
     catalogue = Catalogue(pools, _SEALER, clock)
     calls = ChatCalls(
         catalogue=catalogue,
-        holds=Holds(pools, process_id),
+        holds=holds(pools, process_id),
         meter=Meter(pools),
         providers={"openai": OpenAIProvider(AiohttpTransport(patience))},
         clock=clock,
