@@ -73,7 +73,8 @@ class Holds:
     ) -> Hold:
         """Sets `amount` nano-dollars aside until the call is settled; waits up to a second for other calls' holds.
 
-        A worst case of 0 holds nothing and asks nobody. Past `expire_time` this process's reaper may void the hold.
+        A worst case of 0 holds nothing and asks nobody. A minute or more past `expire_time` this process's reaper
+        voids the hold.
         Raises `BalanceInsufficientError`, `BalanceReservedError`, `NoSubscriptionError`, `UnavailableError`.
         """
         hold_id = transfer_ids.hold_id(org_id, call_id)

@@ -5,6 +5,7 @@ Silence alone proves nothing: only the lock of a dead process can be taken.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from server.billing.processes import ProcessRow, prove_dead
 from server.storage.database import Database, Role, Transaction
 
 GRACE: Final = timedelta(seconds=60)
-"""How long a process has been silent, or a hold of our own expired, before anything is done."""
+"""How long a process has been silent, or a hold of our own seen expired, before anything is done."""
 
 _BATCH: Final = 500
 
@@ -52,14 +53,15 @@ class Reaper:
         self._folder = folder
         self._process_id = process_id
         self._closer = closer
+        self._expired_since: dict[UUID, datetime] = {}
 
     async def reap(self, now: datetime) -> int:
-        """Voids the holds of dead processes, 60 s after their last sign of life, and our own, 60 s after their expiry.
+        """Voids the holds of dead processes, 60 s after their last sign of life, and our own that outlived their call.
 
         Other living processes' holds are never touched. Answers how many were closed. Raises
         `DatabaseUnavailableError`; what was closed until then stays closed.
         """
-        closed = await self._close_all(self._process_id, now - GRACE, now)
+        closed = await self._close_own(now)
         async with self._database.privileged(Role.KEEPER) as transaction:
             rows = await process_store.list_silent(transaction, now - GRACE, self._process_id)
         for row in rows:
@@ -71,24 +73,36 @@ class Reaper:
         if dead is None:
             return 0
         with dead:
-            closed = await self._close_all(row.id, None, now)
+            closed = await self._close_all(row.id, now)
             async with self._database.privileged(Role.KEEPER) as transaction:
                 gone = await process_store.delete_if_done(transaction, row.id)
             if gone:
                 dead.remove()
         return closed
 
-    async def _close_all(self, process_id: UUID, expired_before: datetime | None, now: datetime) -> int:
+    async def _close_own(self, now: datetime) -> int:
+        """Closes what has been seen expired for 60 s: after an outage, settlements that wait for it come first."""
+        rows = await self._list(self._process_id, now)
+        self._expired_since = {row["id"]: self._expired_since.get(row["id"], now) for row in rows}
+        lost = [row for row in rows if now - self._expired_since[row["id"]] >= GRACE]
+        await self._close(lost, now)
+        return len(lost)
+
+    async def _close_all(self, process_id: UUID, now: datetime) -> int:
         closed = 0
-        while True:
-            async with self._database.privileged(Role.KEEPER) as transaction:
-                rows = await hold_store.list_of_process(transaction, process_id, expired_before, _BATCH)
-            for row in rows:
-                async with self._database.statement(Role.KEEPER) as statement:
-                    await self._closer.close(statement, _abandoned(row), now)
+        while rows := await self._list(process_id, None):
+            await self._close(rows, now)
             closed += len(rows)
-            if len(rows) < _BATCH:
-                return closed
+        return closed
+
+    async def _list(self, process_id: UUID, expired_before: datetime | None) -> Sequence[asyncpg.Record]:
+        async with self._database.privileged(Role.KEEPER) as transaction:
+            return await hold_store.list_of_process(transaction, process_id, expired_before, _BATCH)
+
+    async def _close(self, rows: Sequence[asyncpg.Record], now: datetime) -> None:
+        for row in rows:
+            async with self._database.statement(Role.KEEPER) as statement:
+                await self._closer.close(statement, _abandoned(row), now)
 
 
 def _abandoned(row: asyncpg.Record) -> AbandonedHold:

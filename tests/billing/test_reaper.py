@@ -90,11 +90,11 @@ async def test_a_settlement_after_the_reaper_changes_nothing(books: Books, tmp_p
     call_id, hold = await books.hold(org_id, 60)
     reaper = Reaper(books.database, tmp_path, books.process_id, InterruptedCalls())
 
-    early = await reaper.reap(books.clock.now() + FAR)
-    late = await reaper.reap(books.clock.now() + FAR + GRACE + GRACE)
+    now = books.clock.now()
+    closed = [await reaper.reap(now + FAR + seen) for seen in (-GRACE, GRACE / 2, GRACE, 2 * GRACE)]
     settled = await books.settle(hold, call_id, TokenCounts(input=60))
 
-    assert (early, late, settled.cost) == (0, 1, 0)
+    assert (closed, settled.cost) == ([0, 0, 0, 1], 0)
     assert (await books.balance(org_id)).posted == 100
     assert await books.count("usage_event") == 1
     await books.assert_right()

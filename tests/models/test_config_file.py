@@ -48,7 +48,8 @@ def test_everything_can_be_said() -> None:
         + MODEL
         + (
             'cache_read = "0.075"\ncache_write = "0.3"\nreasoning = "0.7"\ncontext = 1000\nmax_output = 500\n'
-            'upstream = "org/other"\ntokenizer = "cl100k_base"\nreasoning_model = true\nmax_tokens_field = "max_tokens"\n'
+            'upstream = "org/other"\ntokenizer = "cl100k_base"\nreasoning_model = true\n'
+            'max_tokens_field = "max_tokens"\n'
             "image_max_tokens = 10\naudio_second_max_tokens = 20\nfile_max_tokens = 30\nstream_usage = false\n"
         )
     )
