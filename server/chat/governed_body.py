@@ -21,6 +21,9 @@ from server.rpc.errors import InvalidArgumentError
 MAX_MODEL_CHARACTERS: Final = 200
 MAX_ANSWERS: Final = 128
 _MAX_NUMBER: Final = 2**53
+_SMALL_BYTES: Final = 1 << 20
+_MAX_HOLDERS: Final = 500_000
+_MAX_VALUES: Final = 2_000_000
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -73,6 +76,7 @@ class GovernedBody:
 
 def read_body(data: bytes) -> GovernedBody:
     """Opens a request. Raises `InvalidArgumentError` naming the key, or saying that the body is no JSON object."""
+    _refuse_swelling(data)
     try:
         values = orjson.loads(data)
         if not isinstance(values, dict):
@@ -85,6 +89,14 @@ def read_body(data: bytes) -> GovernedBody:
         if key in values or key in _REQUIRED:
             check(key, values.get(key))
     return GovernedBody(members, values, len(data))
+
+
+def _refuse_swelling(data: bytes) -> None:
+    """32 MB of `[],[],…` would take a gigabyte once read. Texts and media of that size have few of these signs."""
+    if len(data) <= _SMALL_BYTES:
+        return
+    if data.count(b"[") + data.count(b"{") > _MAX_HOLDERS or data.count(b",") > _MAX_VALUES:
+        raise InvalidArgumentError("The body holds too many values.")
 
 
 def _refuse_smuggled(values: Mapping[str, object]) -> None:

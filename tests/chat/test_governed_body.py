@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -137,3 +138,20 @@ def test_depth_does_not_hurt() -> None:
             read_body(text)
         except InvalidArgumentError:
             assert depth > 100
+
+
+@pytest.mark.parametrize("value", [b"[]", b"{}", b"0", b'"ab"'])
+def test_a_body_that_swells_when_it_is_read_is_refused(value: bytes) -> None:
+    filler = b"[" + b",".join([value] * 2_500_000) + b"]"
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidArgumentError):
+            read_body(b'{"model":"m","messages":[{"role":"user","content":"a"}],"x":' + filler + b"}")
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(filler)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_large_text_is_read() -> None:
+    content = "one, two, three. " * 1_000_000
+    assert read_body(json.dumps(ask(messages=[{"role": "user", "content": content[: 8 << 20]}])).encode()).answers == 1
