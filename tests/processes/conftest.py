@@ -1,23 +1,21 @@
-"""Folders for processes: short paths, and one that another user owns."""
+"""Folders for processes: one that everyone may enter, and one that another user owns."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.processes.ordinary_user import OrdinaryUser, find_ordinary_user
+from tests.support.scratch import scratch_folder
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder of a short path that everyone may enter, removed afterwards."""
-    path = Path(tempfile.mkdtemp(prefix="tb"))
-    path.chmod(0o711)
-    yield path
-    shutil.rmtree(path)
+    with scratch_folder() as path:
+        path.chmod(0o711)
+        yield path
 
 
 @pytest.fixture
