@@ -54,6 +54,26 @@ async def test_a_hundred_concurrent_calls_get_exactly_what_is_there(books: Books
     await books.assert_right()
 
 
+async def test_money_that_goes_while_a_call_looks_at_it_is_not_held_twice(books: Books) -> None:
+    org_id = await books.organization(promo=100)
+    now = books.clock.now()
+    other = (org_id, uuid7(), 80, books.process_id, now + FAR, uuid7(), MODEL, None, None, "req_other", False, now)
+    first = books.owner.transaction()
+    await first.start()
+    placeholders = ", ".join(f"${number}" for number in range(1, 13))
+    await books.owner.execute(f"SELECT ledger_hold({placeholders})", *other)
+
+    second = asyncio.create_task(books.hold(org_id, 60))
+    while not await books.owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        await asyncio.sleep(0)
+    await first.commit()
+
+    with pytest.raises(BalanceReservedError):
+        await second
+    assert (await books.balance(org_id)).reserved == 80
+    await books.assert_right()
+
+
 async def test_calls_and_settlements_of_many_organizations_at_once_stay_right(books: Books) -> None:
     organizations = [await books.organization(promo=10_000) for _ in range(3)]
 
