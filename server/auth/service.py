@@ -38,7 +38,9 @@ class AuthService:
 
     async def register(self, request: requests.RegisterRequest, context: CallContext) -> requests.SessionTokens:
         """Makes an account and signs it in."""
-        return tokens_to_proto(await self._registrar.register(context, wish_of(request), request.password))
+        registered = await self._registrar.register(context, wish_of(request), request.password)
+        await self._sign_in.recognise(registered.user, context.origin.ip)
+        return tokens_to_proto(registered)
 
     async def login(self, request: requests.LoginRequest, context: CallContext) -> requests.SessionTokens:
         """Signs a person in."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import structlog
+
 from server.audit import entries
 from server.auth import store
 from server.auth.errors import LoginInvalidError
@@ -11,13 +13,13 @@ from server.auth.passwords import PasswordHasher
 from server.auth.registrar import SignedIn
 from server.auth.session_book import SessionBook
 from server.auth.throttle import AttemptThrottle
-from server.auth.users import Account
+from server.auth.users import Account, User
 from server.foundation import ids
 from server.foundation.clock import Clock
 from server.organizations import store as organization_store
 from server.organizations.directory import found
 from server.rpc.context import CallContext
-from server.rpc.errors import OrganizationSuspendedError, PasswordChangeRequiredError
+from server.rpc.errors import OrganizationSuspendedError, PasswordChangeRequiredError, UnavailableError
 from server.storage.database import Database, Role, Transaction
 
 _ACTION: Final = "session.create"
@@ -39,6 +41,7 @@ class SignIn:
         self._hasher = hasher
         self._throttle = throttle
         self._clock = clock
+        self._log = structlog.get_logger("auth")
 
     async def sign_in(self, context: CallContext, login: str, password: str) -> SignedIn:
         """A new session for the account with this e-mail or user name.
@@ -55,11 +58,20 @@ class SignIn:
         if account is None or not right:
             raise LoginInvalidError("no such account" if account is None else f"wrong password: {account.user.id}")
         await self._throttle.give_back(subjects)
+        await self.recognise(account.user, ip)
         if account.suspended and not account.user.platform_admin:
             raise OrganizationSuspendedError
-        signed_in = await self._open(context, account)
-        await self._throttle.remember(account.user.logins, ip)
-        return signed_in
+        return await self._open(context, account)
+
+    async def recognise(self, user: User, ip: str) -> None:
+        """Notes that the person proved who they are from this address, so that strangers' guesses never stop them here.
+
+        Not being able to note it is only logged: the person would wait with the strangers, no more.
+        """
+        try:
+            await self._throttle.remember(user.logins, ip)
+        except UnavailableError as error:
+            self._log.warning("an address is not remembered", error=error.internal)
 
     async def _lookup(self, login: str) -> Account | None:
         if "\0" in login:

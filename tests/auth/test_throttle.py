@@ -50,9 +50,8 @@ async def test_a_burst_of_guesses_gets_no_more_tries_than_a_patient_one(identity
     assert waits.count(0.0) == 10
 
 
-async def test_who_signed_in_from_home_before_still_gets_in(identity: Identity) -> None:
+async def test_who_registered_or_signed_in_from_home_still_gets_in(identity: Identity) -> None:
     await identity.register(email=EMAIL, username="anna")
-    await identity.login(EMAIL, PASSWORD, HOME)
     for number in range(12):
         await guess(identity, number)
         await guess(identity, number, "anna")
@@ -60,6 +59,16 @@ async def test_who_signed_in_from_home_before_still_gets_in(identity: Identity) 
         await identity.login(EMAIL, PASSWORD, stranger(200))
     assert (await identity.login(EMAIL, PASSWORD, HOME)).access_token
     assert (await identity.login("anna", PASSWORD, HOME)).access_token, "by the other name too"
+
+
+async def test_an_address_is_known_from_its_first_sign_in_on(identity: Identity) -> None:
+    await identity.register(email=EMAIL)
+    await identity.login(EMAIL, PASSWORD, stranger(100))
+    for number in range(12):
+        await guess(identity, number)
+    assert (await identity.login(EMAIL, PASSWORD, stranger(100))).access_token
+    with pytest.raises(TooManyAttemptsError):
+        await identity.login(EMAIL, PASSWORD, stranger(101))
 
 
 async def test_a_known_address_has_no_endless_tries_either(identity: Identity) -> None:
@@ -144,6 +153,7 @@ async def test_without_valkey_nobody_guesses_and_right_keys_go_on(
         with pytest.raises(UnavailableError):
             await identity.login(EMAIL, password)
     assert (await identity.principal(secret)).org_id == owner.org_id
+    assert (await identity.register()).access_token, "an account that was made is told so"
     with pytest.raises(CredentialInvalidError):
         await identity.principal("tb_live_wrong")
     await nowhere.aclose()
