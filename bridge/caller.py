@@ -25,6 +25,11 @@ MAX_METADATA_BYTES = 16 * 1024
 """Largest sum of names and values of a call's metadata."""
 
 
+NO_MESSAGE = b"\xff"
+"""A request that parses as no message. Where the bridge cannot read a request, the server gets this instead: it decides
+about the caller first and refuses the rest as INVALID_ARGUMENT, which the bridge knows how to say better."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a call came from, as the bridge saw it; never read from a header that a stranger can write."""
@@ -43,8 +48,8 @@ class Call:
 
     method: str
     """`/package.Service/Method`."""
-    request: Message
-    """The request; ownership passes with it, the bridge never touches it again."""
+    request: Message | bytes
+    """The request; ownership passes with it, the bridge never touches it again. Bytes only as `NO_MESSAGE`."""
     metadata: Metadata
     """Metadata from allowed HTTP headers, at most `MAX_METADATA_BYTES`."""
     origin: Origin

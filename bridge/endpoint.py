@@ -13,9 +13,9 @@ from multidict import CIMultiDict
 
 from bridge import error_body, transcode
 from bridge.body import check_content_type, read_body
-from bridge.caller import Call, Caller, Metadata, Refusal, Reply
+from bridge.caller import NO_MESSAGE, Call, Caller, Metadata, Refusal, Reply
 from bridge.catalog import Binding, Method
-from bridge.errors import InternalError
+from bridge.errors import BridgeError, InternalError
 from bridge.event_stream import EventStream
 from bridge.exchange import Exchange
 from bridge.headers import EVENT_STREAM
@@ -24,6 +24,7 @@ from bridge.path_template import Variable
 from bridge.settings import BridgeSettings
 
 _logger = logging.getLogger(__name__)
+_INVALID_ARGUMENT = 3
 _EVENT_STREAM_TYPE = "text/event-stream"
 _BYTES_OFF_LOOP = 256 * 1024
 """From this size on JSON is read in a thread, so that other calls go on meanwhile."""
@@ -49,13 +50,30 @@ class Endpoint:
         exchange.label = self.method.full_name
         # The credential is looked for before anything of the body is read.
         metadata = request_metadata(exchange.request.headers, self._wants_credential)
-        request = await self._read_request(exchange, variables)
+        try:
+            request = await self._read_request(exchange, variables)
+        except BridgeError as error:
+            if self._wants_credential and not error.closes:
+                await self._check_caller(exchange, metadata)
+            raise
         call = Call(self.method.rpc_path, request, metadata, exchange.origin, self._settings.call_timeout)
         reply = self._caller.call(call)
         try:
             if self.method.server_streaming:
                 return await self._answer_stream(exchange, reply)
             return await self._answer_one(exchange, reply)
+        finally:
+            await reply.aclose()
+
+    async def _check_caller(self, exchange: Exchange, metadata: Metadata) -> None:
+        """Raises `Refusal` where the server refuses the caller, who then learns nothing of the request's faults."""
+        call = Call(self.method.rpc_path, NO_MESSAGE, metadata, exchange.origin, self._settings.call_timeout)
+        reply = self._caller.call(call)
+        try:
+            await reply.read()
+        except Refusal as refusal:
+            if refusal.code != _INVALID_ARGUMENT:
+                raise
         finally:
             await reply.aclose()
 

@@ -42,7 +42,7 @@ class GrpcCaller:
         self._stubs: dict[str, Any] = {
             method.rpc_path: self._channel.unary_stream(
                 method.rpc_path,
-                request_serializer=method.request_class.SerializeToString,
+                request_serializer=_serialize,
                 response_deserializer=method.response_class.FromString,
             )
             for method in catalog.methods
@@ -155,6 +155,10 @@ def _refusal(code: grpc.StatusCode, text: str | None, trailing: Any) -> Refusal:
     pairs = _pairs(trailing)
     details = next((value for name, value in pairs if name == _DETAILS and isinstance(value, bytes)), b"")
     return Refusal(code.value[0], text or "", details, [pair for pair in pairs if pair[0] != _DETAILS])
+
+
+def _serialize(request: Message | bytes) -> bytes:
+    return request if isinstance(request, bytes) else request.SerializeToString()
 
 
 def _pairs(metadata: Any) -> Metadata:

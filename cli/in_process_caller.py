@@ -78,7 +78,7 @@ class InProcessCaller:
             return UnimplementedError(call.method)
         if sum(len(name) + len(value) for name, value in call.metadata) > MAX_METADATA_BYTES:
             return InvalidArgumentError(f"The headers are larger than {MAX_METADATA_BYTES} bytes together.")
-        if call.request.ByteSize() > MAX_MESSAGE_BYTES:
+        if isinstance(call.request, Message) and call.request.ByteSize() > MAX_MESSAGE_BYTES:
             return TooLargeError(MAX_MESSAGE_BYTES)
         return None
 

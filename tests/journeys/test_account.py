@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import pytest
 
 from tests.support.clients import Client, Failure
@@ -164,3 +165,21 @@ async def test_internal_services_check_keys(client: Client, served: Served) -> N
     ).reason == "permission_denied"
     wider = await failure(client, f"{KEYS}/CreateKey", {"scopes": ["service"]}, tenant.token)
     assert wider.reason == "permission_denied"
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'{"amount": true}', b'{"nonsense": 1}', b'{"amount": -1}', b"\xff", b""]
+)
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
+async def test_a_caller_is_refused_before_its_body_is(served: Served, body: bytes, content_type: str) -> None:
+    tenant = make_tenant(served)
+    async with aiohttp.ClientSession(headers={"Content-Type": content_type}) as session:
+
+        async def status(credential: str) -> int:
+            headers = {"Authorization": f"Bearer {credential}"}
+            async with session.post(f"{served.http}/v1/billing/balance", data=body, headers=headers) as answer:
+                return answer.status
+
+        assert await status(tenant.key) == 403
+        assert await status("tb_live_wrong") == 401
+        assert await status(served.admin_token) in {400, 415}
