@@ -64,8 +64,9 @@ async def test_money_that_goes_while_a_call_looks_at_it_is_not_held_twice(books:
     await books.owner.execute(f"SELECT ledger_hold({placeholders})", *other)
 
     second = asyncio.create_task(books.hold(org_id, 60))
-    while not await books.owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-        await asyncio.sleep(0)
+    waiting = 0
+    while not waiting and not second.done():
+        waiting = await books.owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")
     await first.commit()
 
     with pytest.raises(BalanceReservedError):
