@@ -54,9 +54,9 @@ FROM ledger_transfer t
 JOIN funding f ON f.account_id IN (t.debit_account, t.credit_account)
 WHERE t.org_id = $1 AND t.kind IN ('single', 'draw', 'post') AND t.purpose <> 'excess'
   AND f.kind IN ('promo', 'wallet', 'postpaid')
-  AND ($2::timestamptz IS NULL OR t.create_time >= $2)
-  AND ($3::timestamptz IS NULL OR t.create_time < $3)
-  AND ($4::timestamptz IS NULL OR (t.create_time, t.id) < ($4, $5::uuid))
+  AND t.create_time >= coalesce($2::timestamptz, '-infinity') AND t.create_time < coalesce($3::timestamptz, 'infinity')
+  AND (t.create_time, t.id)
+      < (coalesce($4::timestamptz, 'infinity'), coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
 ORDER BY t.create_time DESC, t.id DESC LIMIT $6
 """
 
