@@ -22,7 +22,7 @@ Row = tuple[str, str, str, str]
 async def rows(database: TestDatabase) -> list[Row]:
     """Actor's kind and id, action and subject of all entries, oldest first."""
     owner = await asyncpg.connect(database.owner_url)
-    found = await owner.fetch("SELECT actor_kind, actor_id, action, subject FROM audit_entry ORDER BY id")
+    found = await owner.fetch("SELECT actor_kind, actor_id, action, subject FROM audit_entry ORDER BY create_time")
     await owner.close()
     return [tuple(row) for row in found]
 

@@ -8,7 +8,7 @@ import pytest
 from server.foundation import ids
 from server.rpc.errors import InvalidPageTokenError
 from tests.support.databases import TestDatabase
-from tests.support.identity import Identity
+from tests.support.identity import Identity, next_id
 from tollbridge.organizations.v1 import organization_pb2, organization_service_pb2
 
 METHOD = "/tollbridge.organizations.v1.OrganizationService/ListMemberships"
@@ -22,7 +22,7 @@ async def test_members_are_listed_oldest_first_in_pages(identity: Identity, data
     for other in others:
         await connection.execute(
             "INSERT INTO membership (id, org_id, user_id, role, create_time) VALUES ($1, $2, $3, 'MEMBER', now())",
-            ids.uuid7(),
+            next_id(),
             org_id,
             ids.from_text(ids.USER, other.user.id),
         )

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from redis.asyncio import Redis
 
@@ -48,6 +49,12 @@ ROOT: Final = RootSecret(b"the root secret of these tests, long enough")
 CHEAP: Final = HashingCost(rounds=1, memory_kib=8)
 
 _numbers: Final = itertools.count(1)
+_first_id: Final = ids.uuid7().int >> 62 << 62
+
+
+def next_id() -> UUID:
+    """An id after all before it: UUIDv7s of one millisecond are in no order, and lists are in the order of ids."""
+    return UUID(int=_first_id + next(_numbers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +138,18 @@ async def _assemble(
 ) -> Identity:
     signing_keys = SigningKeys(database, ROOT.sealer("signing-keys"), clock)
     await signing_keys.load()
-    tokens = AccessTokens(signing_keys, clock, ids.uuid7, "https://tollbridge.test", timedelta(hours=1))
+    tokens = AccessTokens(signing_keys, clock, next_id, "https://tollbridge.test", timedelta(hours=1))
     session_checker = SessionChecker(database, tokens, clock)
     throttle = AttemptThrottle(valkey, ROOT.pepper("attempts"), clock)
     refresh_pepper = ROOT.pepper("refresh-tokens")
     sessions = SessionBook(
-        database, tokens, session_checker, throttle, refresh_pepper, clock, ids.uuid7, os.urandom, timedelta(days=30)
+        database, tokens, session_checker, throttle, refresh_pepper, clock, next_id, os.urandom, timedelta(days=30)
     )
-    directory = OrganizationDirectory(database, clock, ids.uuid7, listeners)
-    registrar = Registrar(database, directory, sessions, hasher, clock, ids.uuid7, open_to_all)
+    directory = OrganizationDirectory(database, clock, next_id, listeners)
+    registrar = Registrar(database, directory, sessions, hasher, clock, next_id, open_to_all)
     secret_format = SecretFormat(PREFIX, os.urandom)
     key_checker = KeyChecker(database, secret_format, ROOT.pepper("api-keys"), clock)
-    ring = KeyRing(database, key_checker, secret_format, clock, ids.uuid7)
+    ring = KeyRing(database, key_checker, secret_format, clock, next_id)
     paginator = Paginator(ROOT.pepper("page-tokens"))
     return Identity(
         database=database,
