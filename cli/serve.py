@@ -45,7 +45,7 @@ def serve(
     DATABASE_URL (with DATABASE_OWNER_URL for migrations) and REDIS_URL name real servers to use instead of the embedded
     ones. ENVIRONMENT=production turns the conveniences of a first try off. Ctrl-C drains and stops every child.
 
-    The ready file of an earlier start is removed when this one begins, and stays when it ends.
+    The ready file is there while everything serves: it is removed at the stop, and so is one that a kill left.
     """
     options = ServeOptions(
         data_dir=data_dir.absolute(),

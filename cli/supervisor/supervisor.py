@@ -41,6 +41,7 @@ class Supervisor:
         self._ports: Ports | None = None
         self._services: Services | None = None
         self._workers: Workers | None = None
+        self._ready_file_written: Path | None = None
 
     def run(self) -> int:
         """Serves until a signal asks to stop; returns the exit status: 0 after a stop, else 1."""
@@ -136,6 +137,7 @@ class Supervisor:
         addresses = Addresses(http=f"http://{host}:{ports.http_port}", grpc=f"{host}:{ports.grpc_port}")
         if self._options.ready_file is not None:
             self._write_ready_file(self._options.ready_file, addresses, prepared)
+            self._ready_file_written = self._options.ready_file
         print_banner(addresses, prepared, self._data_dir.bootstrap_file, self._stdout)
         if prepared.secrets and self._stdout.isatty():
             self._data_dir.bootstrap_file.unlink(missing_ok=True)
@@ -157,6 +159,8 @@ class Supervisor:
 
     def _stop(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS
+        if self._ready_file_written is not None:
+            self._ready_file_written.unlink(missing_ok=True)
         if self._services is not None:
             # Counted before anybody is told: a request that answers the line below is the second one.
             requests = self._events.stop_requests
