@@ -17,7 +17,7 @@ from tests.docs.checkout import CHECKOUT, README, blocks
 from tests.docs.serving import Served, environment, served
 
 HTTP, GRPC = "127.0.0.1:8080", "127.0.0.1:50051"
-SECONDS: Final = 60.0
+SECONDS: Final = 180.0
 KEY_STEP: Final = "export TOLLBRIDGE_API_KEY="
 
 SHELL: Final = [block.text for block in blocks(README) if block.language == "sh"]
