@@ -138,7 +138,11 @@ def install(environment: Environment, lock: int) -> None:
 
 def execute(command: list[str], lock: int) -> None:
     """Runs an installer with its output on stderr. It holds the lock too, so that it is never overtaken."""
-    ended = subprocess.run(command, stdout=sys.stderr, pass_fds=[lock], check=False)
+    # uv brings its own certificates; behind a proxy that signs with its own, only the system's will do, as for pip.
+    system_certificates = {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true"}
+    ended = subprocess.run(
+        command, stdout=sys.stderr, pass_fds=[lock], env={**system_certificates, **os.environ}, check=False
+    )
     if ended.returncode:
         raise SystemExit(f"run: {Path(command[0]).name} could not install the packages (status {ended.returncode})")
 

@@ -32,7 +32,7 @@ from server.rpc.errors import (
 from server.rpc.methods import Method
 from server.rpc.principal import Origin, Principal
 from server.rpc.validation import validate
-from server.storage.database import DatabaseUnavailableError
+from server.storage.database import DatabaseUnavailableError, UnstorableTextError
 
 _SCHEME: Final = "bearer "
 
@@ -204,6 +204,8 @@ def as_api_error(error: Exception) -> ApiError:
         return error
     if isinstance(error, DatabaseUnavailableError):
         mapped: ApiError = UnavailableError(str(error))
+    elif isinstance(error, UnstorableTextError):
+        mapped = InvalidArgumentError("Texts must not hold NUL characters.", internal=str(error))
     else:
         mapped = InternalError(repr(error))
     mapped.__cause__ = error

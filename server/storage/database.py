@@ -28,6 +28,10 @@ class DatabaseUnavailableError(Exception):
     """PostgreSQL does not answer: away, restarting, or every connection busy for two seconds."""
 
 
+class UnstorableTextError(Exception):
+    """A text holds what PostgreSQL keeps in no text: a NUL character."""
+
+
 class Role(StrEnum):
     """Runtime roles; each has one pool. What each may do stands in the first migration."""
 
@@ -141,6 +145,8 @@ class Database:
             raise DatabaseUnavailableError(f"no connection for {role}: {error!r}") from error
         try:
             yield connection
+        except asyncpg.CharacterNotInRepertoireError as error:
+            raise UnstorableTextError(str(error)) from error
         except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
             raise DatabaseUnavailableError(f"lost the connection for {role}: {error!r}") from error
         except (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.CannotConnectNowError) as error:

@@ -183,3 +183,9 @@ async def test_a_caller_is_refused_before_its_body_is(served: Served, body: byte
         assert await status(tenant.key) == 403
         assert await status("tb_live_wrong") == 401
         assert await status(served.admin_token) in {400, 415}
+
+
+@pytest.mark.parametrize("field", ["name", "description", "website", "phone"])
+async def test_a_nul_character_is_the_caller_s_fault(client: Client, field: str) -> None:
+    wish = {"name": "x", "email": f"{uuid4().hex}@example.com", "password": PASSWORD, field: "a\0b"}
+    assert (await failure(client, f"{AUTH}/Register", wish)).code in {3, 400}
