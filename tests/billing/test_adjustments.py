@@ -12,7 +12,8 @@ from server.billing.service import BillingService
 from server.foundation import ids
 from server.foundation.ids import uuid7
 from server.models.prices import TokenCounts
-from server.rpc.errors import ApiError, InvalidPageTokenError, NotFoundError
+from server.rpc import validation
+from server.rpc.errors import ApiError, InvalidArgumentError, InvalidPageTokenError, NotFoundError
 from tests.billing.books import PAGINATOR, Books, context_of
 from tollbridge.billing.v1.balance_pb2 import Transaction
 from tollbridge.billing.v1.billing_service_pb2 import (
@@ -88,6 +89,19 @@ async def test_an_unclean_amount_is_refused_by_name_and_leaves_no_row(
     assert [row.field for row in refusal.value.fields] == ["amount"]
     assert await books.count("ledger_transfer") == 0
     assert await books.count("audit_entry") == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("currency", "EUR"), ("currency", "usd"), ("operation", "credit"), ("funding", "postpaid")]
+)
+def test_other_currencies_operations_and_accounts_are_refused_by_name(field: str, value: str) -> None:
+    request = AdjustBalanceRequest(amount="1", operation="CREDIT")
+    setattr(request, field, value)
+
+    with pytest.raises(InvalidArgumentError) as refusal:
+        validation.validate(request)
+
+    assert [row.field for row in refusal.value.fields] == [field]
 
 
 async def test_a_debit_below_the_floor_is_refused_whole(service: BillingService, books: Books) -> None:
