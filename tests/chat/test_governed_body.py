@@ -143,11 +143,12 @@ def test_depth_does_not_hurt() -> None:
 @pytest.mark.parametrize("value", [b"[]", b"{}", b"0", b'"ab"'])
 def test_a_body_that_swells_when_it_is_read_is_refused(value: bytes) -> None:
     filler = b"[" + b",".join([value] * 2_500_000) + b"]"
+    body = b'{"model":"m","messages":[{"role":"user","content":"a"}],"x":' + filler + b"}"
     tracemalloc.start()
     try:
         with pytest.raises(InvalidArgumentError):
-            read_body(b'{"model":"m","messages":[{"role":"user","content":"a"}],"x":' + filler + b"}")
-        assert tracemalloc.get_traced_memory()[1] < 2 * len(filler)
+            read_body(body)
+        assert tracemalloc.get_traced_memory()[1] < len(body)
     finally:
         tracemalloc.stop()
 
