@@ -64,7 +64,7 @@ from server.rpc.grpc_server import GrpcServer
 from server.rpc.methods import Method, method_table
 from server.rpc.pagination import Paginator
 from server.rpc.pipeline import Pipeline
-from server.storage import invalidation
+from server.storage import invalidation, outbox
 from server.storage.database import Database, Role
 from server.storage.invalidation import Invalidations
 from server.storage.schedule import Loop, Schedule
@@ -268,4 +268,5 @@ class Server:
             Loop("invalidation", 0.0, self._invalidations.run, shared=False),
             Loop("reaper", _REAP_SECONDS, lambda: reaper.reap(clock.now()), shared=False),
             Loop("invalidation-sweep", _SWEEP_SECONDS, lambda: invalidation.sweep(database)),
+            Loop("outbox-sweep", _SWEEP_SECONDS, lambda: outbox.sweep(database)),
         ]

@@ -18,6 +18,7 @@ from tollbridge.options.v1 import options_pb2
 UnaryHandler = Callable[[Any, CallContext], Awaitable[Message]]
 StreamHandler = Callable[[Any, CallContext], AsyncIterator[Message]]
 
+_RAW_BODY: Final = "google.api.HttpBody"
 _WORD: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -37,6 +38,8 @@ class Method:
     """Set for methods that answer once."""
     stream: StreamHandler | None
     """Set for methods that answer with a stream."""
+    validated: bool
+    """Whether its request has rules to hold; raw bodies have none."""
     changes: bool
     """Whether a success may leave cached entries stale, here and in other processes."""
 
@@ -83,5 +86,6 @@ def _method(servicer: object, descriptor: MethodDescriptor) -> Method | None:
         rule=rule,
         unary=None if descriptor.server_streaming else handler,
         stream=handler if descriptor.server_streaming else None,
+        validated=descriptor.input_type.full_name != _RAW_BODY,
         changes=bool(descriptor.GetOptions().Extensions[options_pb2.audit]),
     )

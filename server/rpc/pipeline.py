@@ -142,7 +142,8 @@ class Pipeline:
             context.caller = await self._authenticate(context)
             access.check(method.rule, method.path, context.caller)
         request = parse(method, incoming.request)
-        validate(request)
+        if method.validated:
+            validate(request)
         context.initial_metadata.append(("x-request-id", context.request_id))
         if method.unary is not None:
             reply = await method.unary(request, context)

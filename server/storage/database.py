@@ -8,16 +8,18 @@ capabilities' `store.py`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
+from types import TracebackType
 from typing import Final
 from uuid import UUID
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
-Transaction = PoolConnectionProxy
+from server.storage.connections import Connections
+
+Transaction = asyncpg.Connection
 """What store functions take first: a connection inside a transaction."""
 
 _ACQUIRE_SECONDS: Final = 2.0
@@ -53,122 +55,163 @@ POOL_SIZES: Final[Mapping[Role, int]] = {
 
 
 class Database:
-    """The pools of one process."""
+    """The connections of one process."""
 
-    def __init__(self, pools: Mapping[Role, asyncpg.Pool]) -> None:
-        self._pools = pools
+    def __init__(self, connections: Mapping[Role, Connections]) -> None:
+        self._connections = connections
 
     @classmethod
     async def connect(cls, urls: Mapping[Role, str], sizes: Mapping[Role, int] = POOL_SIZES) -> Database:
-        """Opens a pool for each role that has a URL. Raises `DatabaseUnavailableError`."""
-        pools: dict[Role, asyncpg.Pool] = {}
+        """Opens the first connection of each role that has a URL. Raises `DatabaseUnavailableError`."""
+        database = cls({role: _connections(role, url, sizes[role]) for role, url in urls.items()})
         try:
-            for role, url in urls.items():
-                pools[role] = await _open_pool(role, url, sizes[role])
+            for role in urls:
+                async with database.statement(role):
+                    pass
         except BaseException:
-            await asyncio.gather(*(pool.close() for pool in pools.values()))
+            await database.close()
             raise
-        return cls(pools)
+        return database
 
     async def close(self) -> None:
-        """Waits for running transactions, then closes every connection."""
-        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        """Closes every connection; one that is in use when it comes back."""
+        await asyncio.gather(*(connections.close() for connections in self._connections.values()))
 
     async def ready(self) -> bool:
         """Whether PostgreSQL answers a statement."""
         try:
-            async with self._connection(Role.LOOKUP) as connection:
+            async with self.statement(Role.LOOKUP) as connection:
                 await connection.execute("SELECT 1")
         except (DatabaseUnavailableError, asyncpg.PostgresError):
             return False
         return True
 
-    @asynccontextmanager
-    async def tenant(self, org_id: UUID) -> AsyncIterator[Transaction]:
+    def tenant(self, org_id: UUID) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that sees one organization's rows."""
-        async with self._transaction(Role.APP, f"SET LOCAL app.org_id = '{org_id}'") as transaction:
-            yield transaction
+        return _InTransaction(self._connections[Role.APP], f"BEGIN; SET LOCAL app.org_id = '{org_id}'")
 
-    @asynccontextmanager
-    async def person(self, user_id: UUID) -> AsyncIterator[Transaction]:
+    def person(self, user_id: UUID) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that sees one person's rows."""
-        async with self._transaction(Role.APP, f"SET LOCAL app.user_id = '{user_id}'") as transaction:
-            yield transaction
+        return _InTransaction(self._connections[Role.APP], f"BEGIN; SET LOCAL app.user_id = '{user_id}'")
 
-    @asynccontextmanager
-    async def registration(self, org_id: UUID, user_id: UUID) -> AsyncIterator[Transaction]:
+    def registration(self, org_id: UUID, user_id: UUID) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that sees one organization's and one person's rows: sign-up, sign-in, membership."""
         settings = f"SET LOCAL app.org_id = '{org_id}'; SET LOCAL app.user_id = '{user_id}'"
-        async with self._transaction(Role.APP, settings) as transaction:
-            yield transaction
+        return _InTransaction(self._connections[Role.APP], f"BEGIN; {settings}")
 
-    @asynccontextmanager
-    async def shared(self) -> AsyncIterator[Transaction]:
+    def shared(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that sees no tenant: only tables without one (models, prices, plans)."""
-        async with self._transaction(Role.APP) as transaction:
-            yield transaction
+        return _InTransaction(self._connections[Role.APP], "BEGIN")
 
-    @asynccontextmanager
-    async def statement(self, role: Role = Role.APP) -> AsyncIterator[Transaction]:
+    def privileged(self, role: Role) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction across tenants, as `meter`, `keeper` or `platform`."""
+        return _InTransaction(self._connections[role], "BEGIN")
+
+    def statement(self, role: Role = Role.APP) -> AbstractAsyncContextManager[Transaction]:
         """A connection for exactly one statement, which is its own transaction.
 
         For definer functions (role `lookup`) and for ledger functions, which set the tenant themselves: one round
         trip instead of three.
         """
-        async with self._connection(role) as connection:
-            yield connection
+        return _Borrowed(self._connections[role])
 
-    @asynccontextmanager
-    async def privileged(self, role: Role) -> AsyncIterator[Transaction]:
-        """A transaction across tenants, as `meter`, `keeper` or `platform`."""
-        async with self._transaction(role) as transaction:
-            yield transaction
 
-    @asynccontextmanager
-    async def _transaction(self, role: Role, settings: str = "") -> AsyncIterator[Transaction]:
-        async with self._connection(role) as connection:
-            await connection.execute(f"BEGIN; {settings}")
-            try:
-                yield connection
-            except BaseException:
-                if not connection.is_closed():
-                    await connection.execute("ROLLBACK")
-                raise
-            await connection.execute("COMMIT")
+class _Borrowed:
+    """A connection for the length of a `with`; errors of the connection become `DatabaseUnavailableError`."""
 
-    @asynccontextmanager
-    async def _connection(self, role: Role) -> AsyncIterator[Transaction]:
-        pool = self._pools[role]
+    __slots__ = ("_connection", "_connections")
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._connection: asyncpg.Connection | None = None
+
+    async def __aenter__(self) -> Transaction:
         try:
-            connection = await pool.acquire(timeout=_ACQUIRE_SECONDS)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise DatabaseUnavailableError(f"no connection for {role}: {error!r}") from error
+            self._connection = await self._connections.acquire()
+        except _AWAY as error:
+            raise DatabaseUnavailableError(f"no connection: {error!r}") from error
+        return self._connection
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        # A refused statement (a check, a duplicate) leaves the connection as it was. Anything else may have broken a
+        # statement off.
+        self._give_back(usable=error is None or (isinstance(error, asyncpg.PostgresError) and not _lost(error)))
+        _raise_mapped(error)
+
+    def _give_back(self, *, usable: bool) -> None:
+        assert self._connection is not None, "entered before it is left"
+        self._connections.release(self._connection, usable=usable)
+
+
+class _InTransaction(_Borrowed):
+    """The same, inside a transaction that commits when the `with` ends well and rolls back when it does not."""
+
+    __slots__ = ("_begin",)
+
+    def __init__(self, connections: Connections, begin: str) -> None:
+        super().__init__(connections)
+        self._begin = begin
+
+    async def __aenter__(self) -> Transaction:
+        connection = await super().__aenter__()
+        await self._run(self._begin)
+        return connection
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        # Who was cancelled does not wait for a rollback: a connection that is closed rolls back too.
+        usable = error is None or (isinstance(error, Exception) and not _lost(error))
+        if usable:
+            await self._run("COMMIT" if error is None else "ROLLBACK")
+        self._give_back(usable=usable)
+        _raise_mapped(error)
+
+    async def _run(self, statement: str) -> None:
+        """Runs BEGIN, COMMIT or ROLLBACK; where that fails the connection is given up."""
+        assert self._connection is not None, "entered before it is left"
         try:
-            yield connection
-        except asyncpg.CharacterNotInRepertoireError as error:
-            raise UnstorableTextError(str(error)) from error
-        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
-            raise DatabaseUnavailableError(f"lost the connection for {role}: {error!r}") from error
-        except (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.CannotConnectNowError) as error:
-            raise DatabaseUnavailableError(f"the server is stopping: {error!r}") from error
-        finally:
-            await pool.release(connection)
+            await self._connection.execute(statement)
+        except BaseException as error:
+            self._give_back(usable=False)
+            _raise_mapped(error)
+            raise
 
 
-async def _open_pool(role: Role, url: str, size: int) -> asyncpg.Pool:
-    try:
-        return await asyncpg.create_pool(
+_LOST: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+)
+"""What asyncpg raises when the connection is gone or unusable."""
+
+_AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What opening a connection raises."""
+
+
+def _lost(error: BaseException) -> bool:
+    return isinstance(error, (*_LOST, OSError))
+
+
+def _raise_mapped(error: BaseException | None) -> None:
+    """Raises what the caller is to see instead of a driver's error; nothing for errors that are the caller's own."""
+    if isinstance(error, asyncpg.CharacterNotInRepertoireError):
+        raise UnstorableTextError(str(error)) from error
+    if error is not None and _lost(error):
+        raise DatabaseUnavailableError(f"lost the connection: {error!r}") from error
+
+
+def _connections(role: Role, url: str, size: int) -> Connections:
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(
             url,
-            min_size=1,
-            max_size=size,
             timeout=_ACQUIRE_SECONDS,
             command_timeout=_COMMAND_SECONDS,
             server_settings={"role": role.value, "application_name": "tollbridge", "timezone": "UTC"},
-            reset=_keep_session,
         )
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise DatabaseUnavailableError(f"cannot connect as {role}: {error}") from error
 
-
-async def _keep_session(_connection: object) -> None:
-    """Every setting here is local to a transaction, so a returned connection needs no reset, and no round trip."""
+    return Connections(connect, size, _ACQUIRE_SECONDS)

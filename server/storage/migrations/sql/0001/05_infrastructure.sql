@@ -36,3 +36,6 @@ CALL make_tenant_table('outbox');
 GRANT INSERT ON outbox TO tollbridge_app, tollbridge_meter, tollbridge_keeper;
 CREATE POLICY meter_writes ON outbox FOR INSERT TO tollbridge_meter WITH CHECK (true);
 CREATE POLICY keeper_writes ON outbox FOR INSERT TO tollbridge_keeper WITH CHECK (true);
+CREATE INDEX outbox_create_time ON outbox (create_time);
+GRANT DELETE ON outbox TO tollbridge_keeper;
+CREATE POLICY keeper_sweeps ON outbox FOR DELETE TO tollbridge_keeper USING (true);
