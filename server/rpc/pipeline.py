@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import structlog
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
@@ -35,6 +36,10 @@ from server.rpc.validation import validate
 from server.storage.database import DatabaseUnavailableError, UnstorableTextError
 
 _SCHEME: Final = "bearer "
+_RECHECK_SECONDS: Final = 1.0
+"""How often a stream's credential is looked at again."""
+
+_log = structlog.get_logger("pipeline")
 
 
 class Authenticator(Protocol):
@@ -152,7 +157,30 @@ class Pipeline:
             await outgoing.send_initial_metadata(context.initial_metadata)
             await outgoing.send(reply)
             return
-        await _stream(method, request, context, outgoing)
+        await self._stream(method, request, context, outgoing)
+
+    async def _stream(self, method: Method, request: Message, context: CallContext, outgoing: Outgoing) -> None:
+        assert method.stream is not None, "a method has one of its two handlers"
+        started, look_again = False, self._clock.monotonic() + _RECHECK_SECONDS
+        messages: Any = method.stream(request, context)
+        async with aclosing(messages):
+            async for message in messages:
+                if not started:
+                    started = True
+                    await outgoing.send_initial_metadata(context.initial_metadata)
+                await outgoing.send(message)
+                if context.caller is not None and self._clock.monotonic() >= look_again:
+                    await self._check_still_valid(context)
+                    look_again = self._clock.monotonic() + _RECHECK_SECONDS
+        if not started:
+            await outgoing.send_initial_metadata(context.initial_metadata)
+
+    async def _check_still_valid(self, context: CallContext) -> None:
+        """Ends a stream whose credential was revoked meanwhile. While the database is away streams go on."""
+        try:
+            await self._authenticate(context)
+        except DatabaseUnavailableError as error:
+            _log.warning("a stream's credential could not be checked", request_id=context.request_id, error=str(error))
 
     async def _authenticate(self, context: CallContext) -> Principal:
         credential = credential_of(context.metadata)
@@ -160,20 +188,6 @@ class Pipeline:
         if known is not None:
             return known
         return await self._authenticator.authenticate(credential, context.origin)
-
-
-async def _stream(method: Method, request: Message, context: CallContext, outgoing: Outgoing) -> None:
-    assert method.stream is not None, "a method has one of its two handlers"
-    started = False
-    messages: Any = method.stream(request, context)
-    async with aclosing(messages):
-        async for message in messages:
-            if not started:
-                started = True
-                await outgoing.send_initial_metadata(context.initial_metadata)
-            await outgoing.send(message)
-    if not started:
-        await outgoing.send_initial_metadata(context.initial_metadata)
 
 
 def credential_of(metadata: Mapping[str, str | bytes]) -> str:

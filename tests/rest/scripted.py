@@ -87,8 +87,16 @@ class ScriptedCaller:
         """Holds nothing."""
 
 
+def request_of(call: Call) -> Message:
+    """The request, which these tests always get as a message."""
+    assert isinstance(call.request, Message)
+    return call.request
+
+
 def echo(call: Call) -> ScriptedReply:
-    """Answers with the request itself."""
+    """Answers with the request itself; one that could not be read is refused, as by a server."""
+    if isinstance(call.request, bytes):
+        return ScriptedReply([Refusal(3, "not a message")])
     return ScriptedReply([call.request])
 
 

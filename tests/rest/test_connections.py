@@ -10,7 +10,7 @@ import pytest
 
 from bridge.caller import Call
 from bridge.settings import BridgeSettings
-from tests.rest.scripted import ScriptedReply, Step, serving
+from tests.rest.scripted import ScriptedReply, Step, request_of, serving
 from tests.rest.test_streams import _event
 from tests.rest.waiting import until
 from tests.transcoding.forms import message_class
@@ -84,7 +84,7 @@ class TestStop:
         go_on = asyncio.Event()
 
         def script(call: Call) -> ScriptedReply:
-            return ScriptedReply([go_on.wait, call.request])
+            return ScriptedReply([go_on.wait, request_of(call)])
 
         async with serving(script) as served:
             asked = asyncio.create_task(served.json("GET", "/v1/things/a"))

@@ -92,6 +92,10 @@ class EchoServicer:
             self.sent += 1
         context.trailing_metadata.append(("x-echo-end", "trailing"))
 
+    async def guarded_count(self, message: Any, context: CallContext) -> AsyncIterator[Message]:
+        async for reply in self.count(message, context):
+            yield reply
+
     async def guarded(self, message: Any, context: CallContext) -> Message:
         return await self.echo(message, context)
 
