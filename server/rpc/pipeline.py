@@ -227,8 +227,13 @@ def as_api_error(error: Exception) -> ApiError:
     return mapped
 
 
-class _Left(DeadlineExceededError):
+class _Left(ApiError):
     """For the log only: the caller went away before the answer was done."""
+
+    reason = DeadlineExceededError.reason
+
+    def __init__(self) -> None:
+        super().__init__("The caller left before the answer was done.")
 
     @property
     def reason_name(self) -> str:
