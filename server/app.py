@@ -67,7 +67,7 @@ from server.rpc.pipeline import Pipeline
 from server.storage import invalidation, outbox
 from server.storage.database import Database, Role
 from server.storage.invalidation import Invalidations
-from server.storage.schedule import Loop, Schedule
+from server.storage.schedule import Loop, Schedule, SharedLoop
 from server.usage.interrupted import InterruptedCalls
 from server.usage.metering import Meter
 from server.usage.reports import UsageReports
@@ -164,6 +164,7 @@ class Server:
         self._capabilities = capabilities
         database, clock = ground.database, ground.clock
         self._process = RunningProcess(database, data_dir / "processes", ground.new_id())
+        self._holds = Holds(database, self._process.id)
         self._chat_calls = self._make_chat_calls()
         self._invalidations = Invalidations(
             database,
@@ -253,20 +254,20 @@ class Server:
         )
         return ChatCalls(
             catalogue=self._capabilities.catalogue,
-            holds=Holds(self._ground.database, self._process.id),
+            holds=self._holds,
             meter=Meter(self._ground.database),
             providers={"openai": OpenAIProvider(AiohttpTransport(patience))},
             clock=self._ground.clock,
             new_id=self._ground.new_id,
         )
 
-    def _loops(self, data_dir: Path) -> list[Loop]:
+    def _loops(self, data_dir: Path) -> list[Loop | SharedLoop]:
         database, clock = self._ground.database, self._ground.clock
-        reaper = Reaper(database, data_dir / "processes", self._process.id, InterruptedCalls())
+        reaper = Reaper(database, data_dir / "processes", self._process.id, InterruptedCalls(), self._holds.lost)
         return [
-            Loop("heartbeat", _HEARTBEAT_SECONDS, lambda: self._process.beat(clock.now()), shared=False),
-            Loop("invalidation", 0.0, self._invalidations.run, shared=False),
-            Loop("reaper", _REAP_SECONDS, lambda: reaper.reap(clock.now()), shared=False),
-            Loop("invalidation-sweep", _SWEEP_SECONDS, lambda: invalidation.sweep(database)),
-            Loop("outbox-sweep", _SWEEP_SECONDS, lambda: outbox.sweep(database)),
+            Loop("heartbeat", _HEARTBEAT_SECONDS, lambda: self._process.beat(clock.now())),
+            Loop("invalidation", 0.0, self._invalidations.run),
+            Loop("reaper", _REAP_SECONDS, lambda: reaper.reap(clock.now())),
+            SharedLoop("invalidation-sweep", _SWEEP_SECONDS, invalidation.sweep),
+            SharedLoop("outbox-sweep", _SWEEP_SECONDS, outbox.sweep),
         ]

@@ -30,10 +30,18 @@ WHERE h.process_id = $1 AND ($2::timestamptz IS NULL OR h.expire_time < $2)
 ORDER BY h.expire_time LIMIT $3
 """
 
+# The same for holds by id.
+_LIST_BY_ID: Final = """
+SELECT h.*, coalesce(m.provider, '') AS provider
+FROM open_hold h LEFT JOIN model m ON m.id = h.model_id
+WHERE h.id = ANY ($1)
+"""
 
-async def hold(transaction: Transaction, *arguments: object) -> asyncpg.Record:
-    """Runs ledger_hold; arguments in its order. Raises asyncpg.UniqueViolationError where it was opened before."""
-    row = await transaction.fetchrow(_HOLD, *arguments)
+
+async def hold(transaction: Transaction, seconds: float, *arguments: object) -> asyncpg.Record:
+    """Runs ledger_hold; arguments in its order. Raises asyncpg.UniqueViolationError where it was opened before, and
+    TimeoutError after `seconds`."""
+    row = await transaction.fetchrow(_HOLD, *arguments, timeout=seconds)
     assert row is not None, "a function with OUT parameters answers one row"
     return row
 
@@ -49,4 +57,10 @@ async def list_of_process(
 ) -> Sequence[asyncpg.Record]:
     """Rows of open_hold with the provider, of all tenants. `expired_before` None: whatever their expiry."""
     rows: Sequence[asyncpg.Record] = await transaction.fetch(_LIST_OF_PROCESS, process_id, expired_before, limit)
+    return rows
+
+
+async def list_by_id(transaction: Transaction, hold_ids: Sequence[UUID]) -> Sequence[asyncpg.Record]:
+    """The same rows of the holds with these ids, of all tenants; those that are open."""
+    rows: Sequence[asyncpg.Record] = await transaction.fetch(_LIST_BY_ID, hold_ids)
     return rows

@@ -13,12 +13,17 @@ import asyncpg
 
 from server.billing import hold_store, transfer_ids
 from server.billing.errors import BalanceInsufficientError, BalanceReservedError, NoSubscriptionError
-from server.foundation import money
 from server.rpc.errors import InternalError, UnavailableError
 from server.storage.database import Database, DatabaseUnavailableError
 
 _WAITS: Final = (0.02, 0.04, 0.08, 0.12, 0.16, 0.2, 0.2, 0.18)
 """Seconds between tries while other calls hold the money: one second in all."""
+
+_MOST: Final = 2**62
+"""Nano-dollars that one hold can name, far beyond any balance."""
+
+_STATEMENT_SECONDS: Final = 2.0
+"""Longest wait for the hold's statement: a caller hears within seconds that the database hangs."""
 
 _NO_ACCOUNT: Final = UUID(int=0)
 
@@ -60,6 +65,9 @@ class Holds:
         self._database = database
         self._process_id = process_id
         self._sleep = sleep
+        self.lost: dict[UUID, datetime | None] = {}
+        """Holds that were asked for and whose answer never came: nobody will settle them, so the reaper looks whether
+        they were opened all the same. The value is when it first looked."""
 
     async def open(
         self,
@@ -80,7 +88,7 @@ class Holds:
         hold_id = transfer_ids.hold_id(org_id, call_id)
         if amount == 0:
             return Hold(hold_id, org_id, _NO_ACCOUNT, "", 0, 0)
-        arguments = (org_id, hold_id, min(amount, money.MAX_NANO), self._process_id, expire_time, call_id, model_id)
+        arguments = (org_id, hold_id, min(amount, _MOST), self._process_id, expire_time, call_id, model_id)
         about = (detail.key_id, detail.user_id, detail.request_id, detail.streamed, detail.create_time)
         row = await self._try(org_id, hold_id, *arguments, *about)
         for wait in _WAITS:
@@ -97,22 +105,33 @@ class Holds:
             return await self._once(*arguments)
         except asyncpg.UniqueViolationError:
             return await self._opened_before(org_id, hold_id)
-        except (DatabaseUnavailableError, *hold_store.LOST_RACES):
+        except hold_store.LOST_RACES:
             pass
+        except DatabaseUnavailableError as error:
+            if isinstance(error.__cause__, TimeoutError):
+                raise self._given_up(hold_id, error) from error
         try:
             return await self._once(*arguments)
         except asyncpg.UniqueViolationError:
             return await self._opened_before(org_id, hold_id)
         except (DatabaseUnavailableError, *hold_store.LOST_RACES) as error:
-            raise UnavailableError(f"no hold: {error}") from error
+            raise self._given_up(hold_id, error) from error
+
+    def _given_up(self, hold_id: UUID, error: Exception) -> UnavailableError:
+        """The call ends here; the hold may have been opened all the same."""
+        self.lost[hold_id] = None
+        return UnavailableError(f"no hold: {error}")
 
     async def _once(self, *arguments: object) -> asyncpg.Record:
         async with self._database.statement() as transaction:
-            return await hold_store.hold(transaction, *arguments)
+            return await hold_store.hold(transaction, _STATEMENT_SECONDS, *arguments)
 
     async def _opened_before(self, org_id: UUID, hold_id: UUID) -> asyncpg.Record:
-        async with self._database.tenant(org_id) as transaction:
-            row = await hold_store.get_open_hold(transaction, hold_id)
+        try:
+            async with self._database.tenant(org_id) as transaction:
+                row = await hold_store.get_open_hold(transaction, hold_id)
+        except DatabaseUnavailableError as error:
+            raise self._given_up(hold_id, error) from error
         if row is None:
             raise InternalError(f"hold {hold_id} was opened and closed before")
         return row

@@ -5,7 +5,7 @@ Silence alone proves nothing: only the lock of a dead process can be taken.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -47,12 +47,20 @@ class AbandonedHoldCloser(Protocol):
 class Reaper:
     """Closes abandoned holds. Each process may run its own: two at work do no more than one."""
 
-    def __init__(self, database: Database, folder: Path, process_id: UUID, closer: AbandonedHoldCloser) -> None:
-        """`folder` is DATA/processes, `process_id` this process's own."""
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        process_id: UUID,
+        closer: AbandonedHoldCloser,
+        lost: MutableMapping[UUID, datetime | None],
+    ) -> None:
+        """`folder` is DATA/processes, `process_id` this process's own, `lost` the holds whose answer never came."""
         self._database = database
         self._folder = folder
         self._process_id = process_id
         self._closer = closer
+        self._lost = lost
         self._expired_since: dict[UUID, datetime] = {}
 
     async def reap(self, now: datetime) -> int:
@@ -61,12 +69,27 @@ class Reaper:
         Other living processes' holds are never touched. Answers how many were closed. Raises
         `DatabaseUnavailableError`; what was closed until then stays closed.
         """
-        closed = await self._close_own(now)
+        closed = await self._close_own(now) + await self._close_lost(now)
         async with self._database.privileged(Role.KEEPER) as transaction:
             rows = await process_store.list_silent(transaction, now - GRACE, self._process_id)
         for row in rows:
             closed += await self._bury(ProcessRow(**dict(row)), now)
         return closed
+
+    async def _close_lost(self, now: datetime) -> int:
+        """Voids holds that were opened although their answer was lost. Each is looked for during a minute: its
+        statement may commit late."""
+        if not self._lost:
+            return 0
+        async with self._database.privileged(Role.KEEPER) as transaction:
+            rows = await hold_store.list_by_id(transaction, list(self._lost))
+        await self._close(rows, now)
+        for hold_id, since in list(self._lost.items()):
+            if since is None:
+                self._lost[hold_id] = now
+            elif now - since > GRACE:
+                del self._lost[hold_id]
+        return len(rows)
 
     async def _bury(self, row: ProcessRow, now: datetime) -> int:
         dead = prove_dead(self._folder, row)

@@ -8,8 +8,8 @@ from typing import Final
 NANO: Final = 1_000_000_000
 """Nano-dollars in a dollar."""
 
-MAX_NANO: Final = 2**62
-"""Largest amount taken from outside: far below bigint's end, so that no sum of accounts overflows."""
+MAX_NANO: Final = 10_000_000 * NANO
+"""Ten million dollars. Amounts from outside are smaller, so that hundreds of them add up within a bigint."""
 
 _CLEAN: Final = re.compile(r"(\d{1,18})(?:\.(\d+))?", re.ASCII)
 

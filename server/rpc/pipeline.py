@@ -14,13 +14,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import structlog
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
 from server.foundation.clock import Clock
 from server.rpc import access
 from server.rpc.context import CallContext, MetadataPair
+from server.rpc.credential_watch import CredentialWatch
 from server.rpc.errors import (
     ApiError,
     CredentialInvalidError,
@@ -36,10 +36,6 @@ from server.rpc.validation import validate
 from server.storage.database import DatabaseUnavailableError, UnstorableTextError
 
 _SCHEME: Final = "bearer "
-_RECHECK_SECONDS: Final = 1.0
-"""How often a stream's credential is looked at again."""
-
-_log = structlog.get_logger("pipeline")
 
 
 class Authenticator(Protocol):
@@ -161,26 +157,31 @@ class Pipeline:
 
     async def _stream(self, method: Method, request: Message, context: CallContext, outgoing: Outgoing) -> None:
         assert method.stream is not None, "a method has one of its two handlers"
-        started, look_again = False, self._clock.monotonic() + _RECHECK_SECONDS
+        started, watch = False, self._watch(method, context)
         messages: Any = method.stream(request, context)
-        async with aclosing(messages):
-            async for message in messages:
-                if not started:
-                    started = True
-                    await outgoing.send_initial_metadata(context.initial_metadata)
-                await outgoing.send(message)
-                if context.caller is not None and self._clock.monotonic() >= look_again:
-                    await self._check_still_valid(context)
-                    look_again = self._clock.monotonic() + _RECHECK_SECONDS
+        try:
+            async with aclosing(messages):
+                async for message in messages:
+                    if not started:
+                        started = True
+                        await outgoing.send_initial_metadata(context.initial_metadata)
+                    await outgoing.send(message)
+                    if watch is not None:
+                        watch.look()
+        finally:
+            if watch is not None:
+                watch.stop()
         if not started:
             await outgoing.send_initial_metadata(context.initial_metadata)
 
-    async def _check_still_valid(self, context: CallContext) -> None:
-        """Ends a stream whose credential was revoked meanwhile. While the database is away streams go on."""
-        try:
-            await self._authenticate(context)
-        except DatabaseUnavailableError as error:
-            _log.warning("a stream's credential could not be checked", request_id=context.request_id, error=str(error))
+    def _watch(self, method: Method, context: CallContext) -> CredentialWatch | None:
+        if context.caller is None:
+            return None
+
+        async def check() -> None:
+            access.check(method.rule, method.path, await self._authenticate(context))
+
+        return CredentialWatch(check, context.caller, self._clock)
 
     async def _authenticate(self, context: CallContext) -> Principal:
         credential = credential_of(context.metadata)

@@ -211,7 +211,15 @@ def _connections(role: Role, url: str, size: int) -> Connections:
             url,
             timeout=_ACQUIRE_SECONDS,
             command_timeout=_COMMAND_SECONDS,
-            server_settings={"role": role.value, "application_name": "tollbridge", "timezone": "UTC"},
+            server_settings={
+                "role": role.value,
+                "application_name": "tollbridge",
+                "timezone": "UTC",
+                # A statement that we stopped waiting for must not run on: its connection is closed, and the server
+                # looks whether we are still there. The keeper's checks read every row, however long it takes.
+                "client_connection_check_interval": "1s",
+                "statement_timeout": "0" if role is Role.KEEPER else f"{_COMMAND_SECONDS + 1:.0f}s",
+            },
         )
 
     return Connections(connect, size, _ACQUIRE_SECONDS)

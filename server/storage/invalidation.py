@@ -39,10 +39,9 @@ async def announce(transaction: Transaction, kind: str, subject: str) -> None:
     await transaction.execute(_ANNOUNCE, kind, subject)
 
 
-async def sweep(database: Database) -> None:
-    """Deletes rows that no process needs any more."""
-    async with database.privileged(Role.KEEPER) as transaction:
-        await transaction.execute(_SWEEP)
+async def sweep(transaction: Transaction) -> None:
+    """Deletes rows that no process needs any more. The keeper's work."""
+    await transaction.execute(_SWEEP)
 
 
 class Invalidations:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from server.storage.database import Database, Role
+from server.storage.database import Transaction
 
-# Named query: outbox_sweep. Rows that are a week old, some at a time, so that no sweep holds many locks.
+# Named query: outbox_sweep. Rows that are a week old, some at a time, so that no sweep holds many locks for long.
 _SWEEP: Final = """
 DELETE FROM outbox WHERE id IN (
-    SELECT id FROM outbox WHERE create_time < now() - interval '7 days' ORDER BY create_time LIMIT 5000)
+    SELECT id FROM outbox WHERE create_time < now() - interval '7 days' ORDER BY create_time LIMIT 100000)
 """
 
 
-async def sweep(database: Database) -> None:
-    """Deletes rows that are a week old, at most 5,000."""
-    async with database.privileged(Role.KEEPER) as transaction:
-        await transaction.execute(_SWEEP)
+async def sweep(transaction: Transaction) -> None:
+    """Deletes rows that are a week old, at most 100,000: once a minute that is 1,600 calls a second."""
+    await transaction.execute(_SWEEP)

@@ -12,11 +12,14 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+import pytest
+
 from server.billing.holds import HoldDetail, Holds
 from server.billing.processes import HOST, RunningProcess, lock_path
 from server.billing.reaper import GRACE, Reaper
 from server.foundation.ids import uuid7
 from server.models.prices import TokenCounts
+from server.rpc.errors import UnavailableError
 from server.usage.interrupted import InterruptedCalls
 from tests.billing.books import FAR, MODEL, Books
 
@@ -61,7 +64,7 @@ async def hold_of(books: Books, process_id: UUID, folder: Path, org_id: UUID, am
 
 async def test_holds_of_a_killed_process_are_voided_and_flagged(books: Books, tmp_path: Path) -> None:
     org_id, process_id = await books.organization(promo=100), uuid7()
-    reaper = Reaper(books.database, tmp_path, books.process_id, InterruptedCalls())
+    reaper = Reaper(books.database, tmp_path, books.process_id, InterruptedCalls(), {})
     with living_process(tmp_path, process_id) as process:
         call_id = await hold_of(books, process_id, tmp_path, org_id, 60)
         now = books.clock.now()
@@ -88,7 +91,7 @@ async def test_holds_of_a_killed_process_are_voided_and_flagged(books: Books, tm
 async def test_a_settlement_after_the_reaper_changes_nothing(books: Books, tmp_path: Path) -> None:
     org_id = await books.organization(promo=100)
     call_id, hold = await books.hold(org_id, 60)
-    reaper = Reaper(books.database, tmp_path, books.process_id, InterruptedCalls())
+    reaper = Reaper(books.database, tmp_path, books.process_id, InterruptedCalls(), {})
 
     now = books.clock.now()
     closed = [await reaper.reap(now + FAR + seen) for seen in (-GRACE, GRACE / 2, GRACE, 2 * GRACE)]
@@ -103,7 +106,7 @@ async def test_a_settlement_after_the_reaper_changes_nothing(books: Books, tmp_p
 async def test_a_process_whose_lock_cannot_be_found_is_not_called_dead(books: Books, tmp_path: Path) -> None:
     org_id = await books.organization(promo=100)
     await hold_of(books, uuid7(), tmp_path, org_id, 60)
-    reaper = Reaper(books.database, tmp_path, books.process_id, InterruptedCalls())
+    reaper = Reaper(books.database, tmp_path, books.process_id, InterruptedCalls(), {})
 
     assert await reaper.reap(books.clock.now() + timedelta(days=1)) == 0
     assert (await books.balance(org_id)).reserved == 60
@@ -116,7 +119,7 @@ async def test_a_data_directory_that_moved_to_another_host_is_recognised(books: 
     with living_process(tmp_path, process_id):
         pass
 
-    closed = await Reaper(books.database, tmp_path, uuid7(), InterruptedCalls()).reap(
+    closed = await Reaper(books.database, tmp_path, uuid7(), InterruptedCalls(), {}).reap(
         books.clock.now() + timedelta(days=1)
     )
 
@@ -131,7 +134,7 @@ async def test_a_process_is_known_while_it_runs(books: Books, tmp_path: Path) ->
     await process.start(now)
     await process.beat(now + timedelta(seconds=5))
     row = await books.owner.fetchrow("SELECT * FROM process")
-    other = Reaper(books.database, tmp_path / "processes", uuid7(), InterruptedCalls())
+    other = Reaper(books.database, tmp_path / "processes", uuid7(), InterruptedCalls(), {})
     while_alive = await other.reap(now + timedelta(days=1))
     await process.stop()
 
@@ -149,8 +152,34 @@ async def test_a_process_that_stops_with_open_holds_leaves_them_to_the_reaper(bo
     await books.hold(org_id, 60)
 
     await process.stop()
-    closed = await Reaper(books.database, tmp_path, uuid7(), InterruptedCalls()).reap(books.clock.now() + 2 * GRACE)
+    closed = await Reaper(books.database, tmp_path, uuid7(), InterruptedCalls(), {}).reap(books.clock.now() + 2 * GRACE)
 
     assert closed == 1
     assert (await books.balance(org_id)).reserved == 0
     assert await books.count("process") == 0
+
+
+async def test_a_hold_whose_answer_was_lost_is_given_back(books: Books, tmp_path: Path) -> None:
+    org_id = await books.organization(promo=1000)
+    holds = Holds(books.database, books.process_id)
+    now, call_id = books.clock.now(), uuid7()
+    detail = HoldDetail(MODEL, uuid7(), None, "req_lost", False, now)
+    async with books.owner.transaction():
+        # Nobody's statement gets past these rows, as if the database hung.
+        await books.owner.execute("SELECT FROM ledger_account WHERE org_id = $1 FOR UPDATE", org_id)
+        with pytest.raises(UnavailableError):
+            await holds.open(
+                org_id=org_id, call_id=call_id, model_id=MODEL, amount=10, expire_time=now + FAR, detail=detail
+            )
+    assert len(holds.lost) == 1
+    # The worst that can have happened: the statement came through after all.
+    opened = await books.holds.open(
+        org_id=org_id, call_id=call_id, model_id=MODEL, amount=10, expire_time=now + FAR, detail=detail
+    )
+    assert opened.id in holds.lost
+    reaper = Reaper(books.database, tmp_path, books.process_id, InterruptedCalls(), holds.lost)
+    assert await reaper.reap(now) == 1
+    assert await books.count("open_hold") == 0
+    await reaper.reap(now + 2 * GRACE)
+    assert not holds.lost
+    await books.assert_right()

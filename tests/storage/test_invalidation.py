@@ -117,6 +117,6 @@ async def test_old_rows_are_swept(pools: Database, database: TestDatabase) -> No
     await change(pools, "key", "k6")
     async with pools.privileged(Role.KEEPER) as transaction:
         assert await transaction.fetchval("SELECT count(*) FROM invalidation") == 1
-    await sweep(pools)
     async with pools.privileged(Role.KEEPER) as transaction:
+        await sweep(transaction)
         assert await transaction.fetchval("SELECT count(*) FROM invalidation") == 1

@@ -21,7 +21,8 @@ async def test_a_sweep_takes_what_is_a_week_old(database: TestDatabase) -> None:
             days,
         )
     pools = await Database.connect({Role.KEEPER: database.url})
-    await outbox.sweep(pools)
+    async with pools.privileged(Role.KEEPER) as transaction:
+        await outbox.sweep(transaction)
     assert await owner.fetchval("SELECT count(*) FROM outbox") == 2
     await pools.close()
     await owner.close()

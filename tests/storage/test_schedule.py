@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from server.storage.database import Database, DatabaseUnavailableError, Role
-from server.storage.schedule import Loop, Schedule
+from server.storage.database import Database, DatabaseUnavailableError, Role, Transaction
+from server.storage.schedule import Loop, Schedule, SharedLoop
 from tests.support.databases import TestDatabase
 
 
@@ -28,6 +28,9 @@ class Work:
         self.runs = 0
         self.done = asyncio.Event()
 
+    async def run_in(self, _transaction: Transaction) -> None:
+        await self.run()
+
     async def run(self) -> None:
         self.now += 1
         self.most = max(self.most, self.now)
@@ -38,7 +41,7 @@ class Work:
             self.done.set()
 
 
-async def run_two(pools: Database, loop: Loop, work: Work) -> None:
+async def run_two(pools: Database, loop: Loop | SharedLoop, work: Work) -> None:
     schedules = [Schedule(pools, [loop]) for _ in range(2)]
     for schedule in schedules:
         schedule.start()
@@ -49,13 +52,13 @@ async def run_two(pools: Database, loop: Loop, work: Work) -> None:
 
 async def test_shared_work_is_done_by_one_at_a_time(pools: Database) -> None:
     work = Work()
-    await run_two(pools, Loop("shared", 0.001, work.run), work)
+    await run_two(pools, SharedLoop("shared", 0.001, work.run_in), work)
     assert work.most == 1
 
 
 async def test_own_work_is_done_by_each(pools: Database) -> None:
     work = Work()
-    await run_two(pools, Loop("own", 0.001, work.run, shared=False), work)
+    await run_two(pools, Loop("own", 0.001, work.run), work)
     assert work.most == 2
 
 
@@ -68,5 +71,27 @@ async def test_a_failed_run_comes_again(pools: Database) -> None:
             raise DatabaseUnavailableError("away")
         await work.run()
 
-    await run_two(pools, Loop("failing", 0.001, fail_twice, shared=False), work)
+    await run_two(pools, Loop("failing", 0.001, fail_twice), work)
     assert work.runs >= 10
+
+
+async def test_a_fault_in_a_run_does_not_end_the_work(pools: Database) -> None:
+    work = Work()
+    faults = iter([True, True])
+
+    async def break_twice() -> None:
+        if next(faults, False):
+            raise PermissionError("a file of somebody else")
+        await work.run()
+
+    await run_two(pools, Loop("breaking", 0.001, break_twice), work)
+    assert work.runs >= 10
+
+
+async def test_many_shared_loops_do_not_wait_for_each_other_s_turns(pools: Database) -> None:
+    work = [Work() for _ in range(6)]
+    loops = [SharedLoop(f"loop {number}", 0.001, each.run_in) for number, each in enumerate(work)]
+    schedule = Schedule(pools, loops)
+    schedule.start()
+    await asyncio.wait_for(asyncio.gather(*(each.done.wait() for each in work)), 10)
+    await schedule.stop()
