@@ -30,8 +30,17 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 FORBIDDEN: Final = frozenset({"api_base", "base_url", "api_key", "api_version", "custom_llm_provider"})
 """Keys that would send the call, or our credential, elsewhere. They end the call in any spelling."""
 
-OTHER_LIMITS: Final = frozenset({"max_output_tokens", "max_new_tokens", "n_predict", "num_predict", "max_gen_len"})
-"""Names that some providers take for the output limit; only OpenAI's two are bounded and priced here."""
+_LIMIT: Final = "max_completion_tokens or max_tokens"
+OTHER_LIMITS: Final = {
+    "max_output_tokens": _LIMIT,
+    "max_new_tokens": _LIMIT,
+    "n_predict": _LIMIT,
+    "num_predict": _LIMIT,
+    "max_gen_len": _LIMIT,
+    "n_cmpl": "n",
+}
+"""Names that some providers take for the output limit or the number of answers, and OpenAI's for the same: only those
+are bounded and priced here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +114,7 @@ def _refuse_smuggled(values: Mapping[str, object]) -> None:
         if folded in FORBIDDEN:
             raise InvalidArgumentError.of(key, "is the operator's to set, not the caller's")
         if folded in OTHER_LIMITS:
-            raise InvalidArgumentError.of(key, "is not taken; use max_completion_tokens or max_tokens")
+            raise InvalidArgumentError.of(key, f"is not taken; use {OTHER_LIMITS[folded]}")
     found = look_alike(values, _NAMES)
     if found is not None:
         raise InvalidArgumentError.of(found[0], f"looks like {found[1]} without being it")

@@ -16,14 +16,15 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def build(body: GovernedBody, model: CallableModel, limit: int | None) -> bytes:
-    """JSON for the provider. `limit` is the output limit that money imposes, in tokens; None leaves the client's."""
+    """JSON for the provider. `limit` is the output limit that money imposes, in tokens; None leaves the client's.
+
+    One limit goes up, in the field that the model takes: a provider that met two, or one that it does not know, would
+    not keep to what is held.
+    """
     members: dict[str, bytes | memoryview] = {key: memoryview(raw) for key, raw in body.members.items()}
     if model.upstream != body.model:
         members["model"] = orjson.dumps(model.upstream)
-    if limit is not None:
-        for key in _LIMITS:
-            members.pop(key, None)
-        members[model.max_tokens_field] = b"%d" % limit
+    _set_limit(members, body, model, limit)
     if body.streams:
         _set_stream_options(members, body, model)
     return join(members)
@@ -32,6 +33,20 @@ def build(body: GovernedBody, model: CallableModel, limit: int | None) -> bytes:
 def join(members: dict[str, bytes | memoryview]) -> bytes:
     """A JSON object of members whose values are JSON already."""
     return b"{" + b",".join([orjson.dumps(key) + b":" + raw for key, raw in members.items()]) + b"}"
+
+
+def _set_limit(
+    members: dict[str, bytes | memoryview], body: GovernedBody, model: CallableModel, limit: int | None
+) -> None:
+    wanted = body.max_tokens if limit is None else limit
+    if wanted is None:
+        return
+    given = [key for key in _LIMITS if key in members]
+    if limit is None and given == [model.max_tokens_field]:
+        return
+    for key in given:
+        del members[key]
+    members[model.max_tokens_field] = b"%d" % wanted
 
 
 def _set_stream_options(members: dict[str, bytes | memoryview], body: GovernedBody, model: CallableModel) -> None:

@@ -99,7 +99,7 @@ async def test_nobody_sends_the_call_elsewhere(bench: Workbench, provider: Provi
     assert provider.requests == []
 
 
-@pytest.mark.parametrize("key", ["n_predict", "max_output_tokens", "max_new_tokens"])
+@pytest.mark.parametrize("key", ["n_predict", "max_output_tokens", "max_new_tokens", "n_cmpl", "N-Cmpl"])
 def test_other_names_of_the_limit_are_refused(key: str) -> None:
     assert _refused(ask(**{key: 5})) == key
 

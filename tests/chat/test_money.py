@@ -11,7 +11,7 @@ import pytest
 from server.billing.errors import BalanceInsufficientError, BalanceReservedError
 from server.chat.errors import ContextLengthExceededError, UnboundableInputError
 from server.chat.tokenizers import Tokenizers
-from tests.chat.workbench import INPUT_NANO, OUTPUT_NANO, ModelRow, Workbench, ask
+from tests.chat.workbench import INPUT_NANO, MODEL, OUTPUT_NANO, ModelRow, Workbench, ask
 from tests.support.provider_double import ProviderDouble, Script
 
 _EXACT = 2 + 64 + 4
@@ -48,9 +48,40 @@ async def test_little_money_buys_a_shorter_answer(bench: Workbench, provider: Pr
 async def test_money_that_covers_the_exact_count_is_enough(bench: Workbench, provider: ProviderDouble) -> None:
     """The byte bound would refuse; the counted prompt fits, so nothing is clamped."""
     await _leave_only(bench, _EXACT * INPUT_NANO + 20 * OUTPUT_NANO)
-    answer = await bench.chat(ask(max_tokens=20))
-    assert provider.requests[0].json == ask(max_tokens=20)
+    answer = await bench.chat(ask(max_completion_tokens=20))
+    assert provider.requests[0].json == ask(max_completion_tokens=20)
     assert answer.outcome.max_tokens_clamped == 0
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ({"max_tokens": 5, "max_completion_tokens": 500}, 5),
+        ({"max_tokens": 500, "max_completion_tokens": 5}, 5),
+        ({"max_tokens": 7}, 7),
+        ({"max_completion_tokens": 7}, 7),
+        ({"max_tokens": None, "max_completion_tokens": 7}, 7),
+        ({"max_tokens": None}, None),
+    ],
+)
+async def test_one_limit_goes_up_in_the_field_that_the_model_takes(
+    bench: Workbench, provider: ProviderDouble, field: str, asked: dict[str, int | None], sent: int | None
+) -> None:
+    """A provider that reads the larger of two, or does not know the one that came, would write more than is held."""
+    await bench.add_model(ModelRow(id="one", upstream=MODEL, max_tokens_field=field), provider.url)
+    provider.next(Script(tokens=500))
+    await bench.chat(ask(model="one", **asked))
+    limits = {key: value for key, value in provider.requests[0].json.items() if key.startswith("max_")}
+    assert limits == (asked if sent is None else {field: sent})
+    event = await bench.event()
+    assert (event.output, event.excess) == (500 if sent is None else sent, 0)
+
+
+async def test_a_limit_in_the_models_own_field_keeps_its_place(bench: Workbench, provider: ProviderDouble) -> None:
+    body = b'{"max_completion_tokens" : 9,"model":"gpt-double","messages":[{"role":"user","content":"a"}],"x":1.0}'
+    await bench.chat(body)
+    assert provider.requests[0].body == body.replace(b'" : 9', b'":9')
 
 
 async def test_money_for_less_than_sixteen_tokens_is_refused(bench: Workbench, provider: ProviderDouble) -> None:

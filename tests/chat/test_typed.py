@@ -28,7 +28,7 @@ async def test_a_whole_answer(bench: Workbench, provider: ProviderDouble) -> Non
     assert provider.requests[0].json == {
         "model": MODEL,
         "messages": [{"role": "user", "content": "hello"}],
-        "max_tokens": 50,
+        "max_completion_tokens": 50,
         "temperature": 0.7,
     }
     assert answer.choices[0].message.content == "t0 t1 t2 "
