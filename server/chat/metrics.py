@@ -13,6 +13,8 @@ _TOKENS: Final = Counter("tollbridge_chat_tokens", "Tokens billed, by class.", [
 _SETTLE_FAILURES: Final = Counter(
     "tollbridge_chat_settle_failures", "Tries to settle a call that failed; each is tried again."
 )
+_EXCESSES: Final = Counter("tollbridge_chat_excesses", "Calls whose provider reported more than was held for them.")
+_EXCESS_NANO: Final = Counter("tollbridge_chat_excess_nanodollars", "Nano-dollars reported beyond what was held.")
 _CLASSES: Final = ("input", "cache_read", "cache_write", "output", "reasoning")
 _of_ending: dict[str, Counter] = {}
 _of_class: dict[str, Counter] = {}
@@ -30,6 +32,12 @@ def count_call(ending: str, tokens: TokenCounts) -> None:
 def count_settle_failure() -> None:
     """One try to settle that failed."""
     _SETTLE_FAILURES.inc()
+
+
+def count_excess(nano: int) -> None:
+    """One call whose provider reported `nano` nano-dollars more than was held for it."""
+    _EXCESSES.inc()
+    _EXCESS_NANO.inc(nano)
 
 
 def _child(counter: Counter, known: dict[str, Counter], label: str) -> Counter:

@@ -83,11 +83,31 @@ class Settlements:
         while True:
             try:
                 settlement = await self._meter.settle(hold, call)
-            except _FAILURES as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, a hold must not stay open for it
                 metrics.count_settle_failure()
-                self._log.warning("settling failed, trying again", call=str(call.id), error=repr(error), wait=wait)
+                unforeseen = not isinstance(error, _FAILURES)
+                self._log.warning(
+                    "settling failed, trying again",
+                    call=str(call.id),
+                    error=repr(error),
+                    wait=wait,
+                    exc_info=unforeseen,
+                )
                 await self._sleep(wait)
                 wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
                 continue
             metrics.count_call(call.ending, call.tokens)
+            if settlement.excess:
+                self._report_excess(call, settlement)
             return settlement
+
+    def _report_excess(self, call: MeteredCall, settlement: Settlement) -> None:
+        metrics.count_excess(settlement.excess)
+        self._log.warning(
+            "a provider reported more than was held; the platform bears the rest",
+            call=str(call.id),
+            org=str(call.org_id),
+            provider=call.provider,
+            model=call.model_id,
+            excess_nano=settlement.excess,
+        )

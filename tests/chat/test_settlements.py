@@ -7,6 +7,11 @@ import dataclasses
 from datetime import UTC, datetime
 from uuid import UUID
 
+import asyncpg
+import pytest
+import structlog
+from prometheus_client import REGISTRY
+
 from server.billing.holds import Hold
 from server.chat.settlements import Settlements
 from server.foundation.ids import uuid7
@@ -22,16 +27,18 @@ _HOLD = Hold(uuid7(), _ORG, UUID(int=2), "wallet", 100, 0)
 class _Away(Meter):
     """A meter whose database is away for some tries."""
 
-    def __init__(self, tries: int) -> None:
+    def __init__(self, tries: int, error: Exception | None = None, excess: int = 0) -> None:
         self.tries = tries
+        self.error = error or DatabaseUnavailableError("away")
+        self.excess = excess
         self.settled: list[UUID] = []
 
     async def settle(self, hold: Hold, call: MeteredCall) -> Settlement:
         self.tries -= 1
         if self.tries >= 0:
-            raise DatabaseUnavailableError("away")
+            raise self.error
         self.settled.append(hold.id)
-        return Settlement(cost=5, excess=0, available=95, transfer_id=None)
+        return Settlement(cost=5, excess=self.excess, available=95, transfer_id=None)
 
 
 async def _bill() -> MeteredCall:
@@ -54,6 +61,33 @@ async def test_it_is_tried_until_it_succeeds() -> None:
     assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
     assert meter.settled == [_HOLD.id]
     assert await settlements.drain(1.0) == 0
+
+
+@pytest.mark.parametrize("error", [asyncpg.PostgresError("odd"), ConnectionResetError(), KeyError("cost")])
+async def test_no_failure_loses_a_settlement(error: Exception) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    meter = _Away(2, error)
+    settlements = Settlements(meter, sleep)
+    with structlog.testing.capture_logs() as logs:
+        assert await settlements.wait(settlements.begin(_HOLD, _bill)) is not None
+    assert waits == [0.5, 1.0]
+    assert meter.settled == [_HOLD.id]
+    assert [(line["log_level"], line["error"]) for line in logs] == [("warning", repr(error))] * 2
+
+
+async def test_excess_is_logged_and_counted() -> None:
+    calls, nano = "tollbridge_chat_excesses_total", "tollbridge_chat_excess_nanodollars_total"
+    before = [REGISTRY.get_sample_value(name) or 0 for name in (calls, nano)]
+    settlements = Settlements(_Away(0, excess=70))
+    with structlog.testing.capture_logs() as logs:
+        await settlements.wait(settlements.begin(_HOLD, _bill))
+    assert [REGISTRY.get_sample_value(name) for name in (calls, nano)] == [before[0] + 1, before[1] + 70]
+    (line,) = logs
+    assert (line["log_level"], line["excess_nano"], line["org"]) == ("warning", 70, str(_ORG))
 
 
 async def test_draining_says_what_is_left() -> None:
