@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
+import structlog
 
 from server.chat.prompt import Prompt
 from server.chat.tally import Tally
@@ -29,10 +31,31 @@ class Bill:
 
 _BYTES_A_TOKEN: Final = 4
 
+_log = structlog.get_logger("chat")
+
 _NOTHING: Final = Bill(TokenCounts(), estimated=False)
 
 
 async def make_bill(tally: Tally, ending: str, prompt: Prompt, tokenizer: str | None, tokenizers: Tokenizers) -> Bill:
+    """As `_count_bill`, and whatever goes wrong there: a call that cannot be counted is billed by its bytes, so that
+    what was held for it is closed."""
+    try:
+        return await _count_bill(tally, ending, prompt, tokenizer, tokenizers)
+    except Exception as error:  # noqa: BLE001 - recorded, and the bill is made all the same
+        _log.error("a bill was not counted", error=repr(error), traceback="".join(traceback.format_exception(error)))
+        return _bill_bytes(tally, prompt)
+
+
+def _bill_bytes(tally: Tally, prompt: Prompt) -> Bill:
+    text_bytes = prompt.byte_bound - prompt.media_tokens - prompt.markers
+    output = len(tally.answer) // _BYTES_A_TOKEN if tally.answer else tally.output
+    tokens = TokenCounts(
+        input=text_bytes // _BYTES_A_TOKEN + prompt.media_tokens, output=output, reasoning=tally.reasoning
+    )
+    return Bill(tokens, estimated=True)
+
+
+async def _count_bill(tally: Tally, ending: str, prompt: Prompt, tokenizer: str | None, tokenizers: Tokenizers) -> Bill:
     """The provider's last word exactly, zero included. Else the counted prompt and what was handed over, with the
     reasoning that was reported so far. Nothing where the provider never got the request or failed without output.
     """
@@ -68,11 +91,11 @@ async def count_prompt(prompt: Prompt, tokenizer: str | None, tokenizers: Tokeni
 
 async def _count_answer(answer: bytes, tokenizer: str | None, tokenizers: Tokenizers) -> int:
     try:
-        parsed: Any = orjson.loads(answer)
-    except orjson.JSONDecodeError:
+        texts = list(_texts(orjson.loads(answer)))
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         # JSON that was good enough to hand on, but nests deeper or has larger numbers than can be read here.
         return len(answer) // _BYTES_A_TOKEN
-    return await tokenizers.count(tokenizer, _texts(parsed))
+    return await tokenizers.count(tokenizer, texts)
 
 
 def _texts(answer: Mapping[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -24,6 +24,8 @@ _MAX_NUMBER: Final = 2**53
 _SMALL_BYTES: Final = 1 << 20
 _MAX_HOLDERS: Final = 500_000
 _MAX_VALUES: Final = 2_000_000
+MAX_DEPTH: Final = 100
+_HOLDERS: Final = frozenset({dict, list})
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -93,6 +95,7 @@ def read_body(data: bytes) -> GovernedBody:
         members = _members.decode(data)
     except (orjson.JSONDecodeError, msgspec.MsgspecError, RecursionError) as error:
         raise InvalidArgumentError("The body is not valid JSON.", internal=str(error)) from None
+    _refuse_depth(data, values)
     _refuse_smuggled(values)
     for key, check in GOVERNED.items():
         if key in values or key in _REQUIRED:
@@ -106,6 +109,23 @@ def _refuse_swelling(data: bytes) -> None:
         return
     if data.count(b"[") + data.count(b"{") > _MAX_HOLDERS or data.count(b",") > _MAX_VALUES:
         raise InvalidArgumentError("The body holds too many values.")
+
+
+def _refuse_depth(data: bytes, values: Mapping[str, object]) -> None:
+    """More levels can be read than written: what is too deep would fail in the middle of a call."""
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return
+    level: list[Any] = [values]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for holder in level
+            for child in (holder.values() if type(holder) is dict else holder)
+            if type(child) in _HOLDERS
+        ]
+        if not level:
+            return
+    raise InvalidArgumentError(f"The body is nested deeper than {MAX_DEPTH} levels.")
 
 
 def _refuse_smuggled(values: Mapping[str, object]) -> None:

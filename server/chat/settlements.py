@@ -8,6 +8,7 @@ closed as `interrupted` by whoever finds the process dead.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -85,13 +86,9 @@ class Settlements:
                 settlement = await self._meter.settle(hold, call)
             except Exception as error:  # noqa: BLE001 - whatever it is, a hold must not stay open for it
                 metrics.count_settle_failure()
-                unforeseen = not isinstance(error, _FAILURES)
+                facts = {} if isinstance(error, _FAILURES) else {"traceback": _traceback(error)}
                 self._log.warning(
-                    "settling failed, trying again",
-                    call=str(call.id),
-                    error=repr(error),
-                    wait=wait,
-                    exc_info=unforeseen,
+                    "settling failed, trying again", call=str(call.id), error=repr(error), wait=wait, **facts
                 )
                 await self._sleep(wait)
                 wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
@@ -111,3 +108,7 @@ class Settlements:
             model=call.model_id,
             excess_nano=settlement.excess,
         )
+
+
+def _traceback(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))

@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import structlog
 from google.api.httpbody_pb2 import HttpBody
 
 from server.billing.holds import Hold, Holds
 from server.chat.errors import ProviderFailedError, ProviderTimeoutError
 from server.chat.providers.aiohttp_transport import Patience
+from server.chat.tokenizers import Tokenizers
 from server.rpc.errors import ApiError
 from tests.chat.one_answer import OneAnswer
 from tests.chat.workbench import INPUT_NANO, OUTPUT_NANO, ModelRow, Workbench, ask, open_workbench, outcome_of
@@ -277,6 +279,36 @@ async def test_missing_usage_is_counted_and_flagged(bench: Workbench, provider: 
     # Ten tokens of the double are ten pieces; a real vocabulary splits "t0 t1 …" otherwise.
     assert event.output == 10 if streams else 10 <= event.output <= 30
     assert answer.outcome.estimated
+
+
+async def test_an_answer_too_deep_to_be_counted_is_settled_by_its_bytes(bench: Workbench) -> None:
+    call = b'{"function":{"name":"f","arguments":"{}"},"x":' + b"[" * 300 + b"]" * 300 + b"}"
+    content = b'{"choices":[{"index":0,"message":{"tool_calls":[' + call + b"]}}]}"
+    async with OneAnswer(content, "application/json") as url:
+        await bench.add_model(ModelRow(id="deep"), url)
+        assert (await bench.chat(ask(model="deep"))).body == content
+    event = await bench.event()
+    assert (event.prompt, event.output, event.ending, event.estimated) == (_PROMPT, len(content) // 4, "complete", True)
+    assert await bench.spent() == event.cost
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_bill_that_cannot_be_counted_is_settled_by_bytes(
+    bench: Workbench, provider: ProviderDouble, monkeypatch: pytest.MonkeyPatch, streams: bool
+) -> None:
+    async def fail(*_: object) -> int:
+        raise RuntimeError("no thread is left")
+
+    provider.next(Script(tokens=10, usage=Usage.MISSING))
+    monkeypatch.setattr(Tokenizers, "count", fail)
+    with structlog.testing.capture_logs() as logs:
+        answer = await bench.chat(ask(stream=streams))
+        event = await bench.event()
+    assert (event.ending, event.estimated) == ("complete", True)
+    assert event.prompt == len(json.dumps(ask(stream=streams))) // 4
+    assert event.output == (10 if streams else len(answer.body) // 4)
+    assert await bench.spent() == event.cost > 0
+    assert "no thread is left" in logs[0]["traceback"]
 
 
 @pytest.mark.parametrize("streams", [True, False])

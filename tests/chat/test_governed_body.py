@@ -131,13 +131,22 @@ def test_two_thousand_messages_are_read() -> None:
     assert len(read_body(json.dumps(ask(messages=_HI * 2048)).encode()).members) == 2
 
 
-def test_depth_does_not_hurt() -> None:
-    for depth in (900, 1_100, 100_000):
-        text = b'{"model":"m","messages":[{"role":"user","content":"a"}],"x":' + b"[" * depth + b"]" * depth + b"}"
-        try:
-            read_body(text)
-        except InvalidArgumentError:
-            assert depth > 100
+@pytest.mark.parametrize("depth", [98, 99, 254, 300, 900, 1_100, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"y":', b"}")])
+def test_depth_is_limited(depth: int, opening: bytes, closing: bytes) -> None:
+    """The top level is the first of 100."""
+    deep = opening * depth + b"1" + closing * depth
+    text = b'{"model":"m","messages":[{"role":"user","content":"a"}],"x":' + deep + b"}"
+    if depth <= 99:
+        read_body(text)
+        return
+    with pytest.raises(InvalidArgumentError) as refused:
+        read_body(text)
+    assert depth > 1000 or "100 levels" in refused.value.public
+
+
+def test_many_brackets_are_not_deep() -> None:
+    assert read_body(json.dumps(ask(x=[[[]]] * 1000, y="[{" * 5000)).encode()).answers == 1
 
 
 @pytest.mark.parametrize("value", [b"[]", b"{}", b"0", b'"ab"'])

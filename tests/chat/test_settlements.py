@@ -77,6 +77,7 @@ async def test_no_failure_loses_a_settlement(error: Exception) -> None:
     assert waits == [0.5, 1.0]
     assert meter.settled == [_HOLD.id]
     assert [(line["log_level"], line["error"]) for line in logs] == [("warning", repr(error))] * 2
+    assert ["Traceback" in line.get("traceback", "") for line in logs] == [isinstance(error, KeyError)] * 2
 
 
 async def test_excess_is_logged_and_counted() -> None:
