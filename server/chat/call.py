@@ -20,7 +20,7 @@ from server.chat import outcome
 from server.chat.admission import Admission, Admitted, Applicant
 from server.chat.answer_stream import AnswerStream
 from server.chat.bill import Bill, make_bill
-from server.chat.errors import ProviderFailedError, ProviderMisconfiguredError, ProviderTimeoutError
+from server.chat.errors import ProviderError, ProviderFailedError, ProviderMisconfiguredError, ProviderTimeoutError
 from server.chat.governed_body import GovernedBody
 from server.chat.prompt import Prompt, measure
 from server.chat.providers.port import ChatProvider, ProviderAnswer
@@ -44,6 +44,7 @@ _OK: Final = 200
 _CLIENT_CLOSED: Final = 499
 _TIMED_OUT: Final = 504
 _DEADLINE_SLACK_SECONDS: Final = 0.01
+_TOO_LONG: Final = "the call lasted longer than calls may"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ class ChatCall:
         self._upstream: ProviderAnswer | None = None
         self._stream: AnswerStream | None = None
         self._first: list[bytes] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._too_long = False
 
     async def __aenter__(self) -> Self:
         """Raises errors of admission, and of the provider before its first byte."""
@@ -104,9 +107,12 @@ class ChatCall:
         if self._first is not None:
             first, self._first = self._first, None
             return first
-        if self._tools.clock.monotonic() > self._last_moment:
-            raise ProviderTimeoutError(self._found.provider.name, "the call lasted longer than calls may")
-        return await self._stream.read()
+        try:
+            return await self._stream.read()
+        except ProviderError as error:
+            if self._too_long:
+                raise ProviderTimeoutError(self._found.provider.name, _TOO_LONG) from error
+            raise
 
     @property
     def _found(self) -> CallableModel:
@@ -128,14 +134,34 @@ class ChatCall:
         adapter = self._tools.providers.get(model.provider.kind)
         if adapter is None:
             raise ProviderMisconfiguredError(model.provider.name, 0, f"no adapter for {model.provider.kind}")
-        body = build(self._body, model, limit)
-        self._upstream = await adapter.send(model.provider, body, self._body.streams, self._tally.mark_sent)
-        if self._body.streams:
-            self._stream = self._open_stream(model, admitted, self._upstream)
-            self._first = await self._stream.read()
-        else:
-            await read_answer(model.provider, self._upstream, self._tally)
+        longest = asyncio.timeout(self._seconds_left())
+        try:
+            async with longest:
+                await self._ask(adapter, model, admitted, build(self._body, model, limit))
+        except TimeoutError as error:
+            if not longest.expired():
+                raise
+            raise ProviderTimeoutError(model.provider.name, _TOO_LONG) from error
         self._context.initial_metadata.append((PROCESSING_HEADER, str(self._elapsed_ms())))
+
+    async def _ask(self, adapter: ChatProvider, model: CallableModel, admitted: Admitted, body: bytes) -> None:
+        """Sends the request and reads a unary answer, or the first of a stream."""
+        self._upstream = await adapter.send(model.provider, body, self._body.streams, self._tally.mark_sent)
+        if not self._body.streams:
+            await read_answer(model.provider, self._upstream, self._tally)
+            return
+        self._stream = self._open_stream(model, admitted, self._upstream)
+        self._first = await self._stream.read()
+        # One alarm for all later reads: a timeout around each would cost a sixth of the chunk.
+        self._alarm = asyncio.get_running_loop().call_later(self._seconds_left(), self._end_too_long)
+
+    def _seconds_left(self) -> float:
+        return max(0.0, self._last_moment - self._tools.clock.monotonic())
+
+    def _end_too_long(self) -> None:
+        """Whoever waits for more of the stream hears that it is closed."""
+        self._too_long = True
+        self._close_upstream()
 
     async def _find_model(self) -> CallableModel:
         principal = self._context.principal
@@ -188,6 +214,8 @@ class ChatCall:
         self._tools.settlements.begin_when_opened(opening, nothing)
 
     async def _end(self, error: BaseException | None) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
         ending, status = self._ending(error)
         left = isinstance(error, asyncio.CancelledError | GeneratorExit)
         cut = self._stream is not None and self._stream.cut

@@ -39,7 +39,7 @@ class ChatCalls:
         longest_call: timedelta = LONGEST_CALL,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`providers`: adapters by kind, closed by `close`. A stream that lasts longer than `longest_call` is ended."""
+        """`providers`: adapters by kind, closed by `close`. A call that lasts longer than `longest_call` is ended."""
         tokenizers = Tokenizers()
         self._tools = Toolbox(
             catalogue=catalogue,

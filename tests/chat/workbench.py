@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,7 +15,7 @@ import asyncpg
 from google.api.httpbody_pb2 import HttpBody
 
 from server.billing.holds import Holds
-from server.chat.chat_calls import ChatCalls
+from server.chat.chat_calls import LONGEST_CALL, ChatCalls
 from server.chat.outcome import METADATA_KEY
 from server.chat.providers.aiohttp_transport import AiohttpTransport, Patience
 from server.chat.providers.openai import OpenAIProvider
@@ -228,7 +228,10 @@ class Workbench:
 
 @asynccontextmanager
 async def open_workbench(
-    database: TestDatabase, patience: Patience = _PATIENCE, holds: type[Holds] = Holds
+    database: TestDatabase,
+    patience: Patience = _PATIENCE,
+    holds: type[Holds] = Holds,
+    longest_call: timedelta = LONGEST_CALL,
 ) -> AsyncIterator[Workbench]:
     """A workbench whose organization has 10 dollars and no model."""
     owner = await asyncpg.connect(database.owner_url)
@@ -244,6 +247,7 @@ async def open_workbench(
         providers={"openai": OpenAIProvider(AiohttpTransport(patience))},
         clock=clock,
         new_id=uuid7,
+        longest_call=longest_call,
     )
     bench = Workbench(ChatService(calls), calls, owner, org_id, catalogue)
     await bench.fund(10 * NANO)

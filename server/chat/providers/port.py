@@ -28,7 +28,10 @@ class ProviderAnswer(Protocol):
         ...
 
     def close(self) -> None:
-        """Gives the connection back where the answer was read to its end, else closes it at once. Repeatable."""
+        """Gives the connection back where the answer was read to its end, else closes it at once. Repeatable.
+
+        A read that waits meanwhile fails.
+        """
         ...
 
 

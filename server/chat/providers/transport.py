@@ -40,7 +40,10 @@ class Response(Protocol):
         ...
 
     def close(self) -> None:
-        """Keeps the connection where the answer was read whole, else closes it at once. Repeatable."""
+        """Keeps the connection where the answer was read whole, else closes it at once. Repeatable.
+
+        A read that waits meanwhile fails.
+        """
         ...
 
 
