@@ -35,7 +35,7 @@ from server.models.catalogue import CallableModel, Catalogue, TokenCounts
 from server.models.errors import ModelNotFoundError
 from server.rpc.context import CallContext
 from server.rpc.errors import ApiError, FieldViolation, rule
-from server.usage.metering import CLIENT_LEFT, COMPLETE, DEADLINE, PROVIDER_FAILED, MeteredCall
+from server.usage.metering import CLIENT_LEFT, COMPLETE, DEADLINE, PROVIDER_FAILED, MeteredCall, Settlement
 
 CLAMPED_HEADER: Final = "x-tollbridge-max-tokens-clamped"
 PROCESSING_HEADER: Final = "openai-processing-ms"
@@ -216,14 +216,10 @@ class ChatCall:
     async def _end(self, error: BaseException | None) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        ending, status = self._ending(error)
-        left = isinstance(error, asyncio.CancelledError | GeneratorExit)
-        cut = self._stream is not None and self._stream.cut
-        if left or cut or ending != COMPLETE:
-            self._close_upstream()
         if self._admitted is None:
+            self._close_upstream()
             return
-        hold = self._admitted.hold
+        ending, status = self._ending(error)
         duration_ms = self._elapsed_ms()
         metered: list[MeteredCall] = []
 
@@ -231,7 +227,11 @@ class ChatCall:
             metered.append(self._metered(await self._make_bill(ending), ending, status, duration_ms))
             return metered[0]
 
-        settling = self._tools.settlements.begin(hold, bill)
+        # Before anything else that could fail.
+        settling = self._tools.settlements.begin(self._admitted.hold, bill)
+        left = isinstance(error, asyncio.CancelledError | GeneratorExit)
+        if left or ending != COMPLETE or self._was_cut:
+            self._close_upstream()
         if left:
             return
         try:
@@ -240,14 +240,21 @@ class ChatCall:
             # Only now: the last bytes of a complete answer came meanwhile, so that its connection can be kept.
             self._close_upstream()
         if metered:
-            described = outcome.describe(
-                metered[0],
-                hold,
-                settlement,
-                max_tokens_clamped=self._admitted.answer_bound if self._admitted.clamped else 0,
-                cutoff="balance" if cut else "",
-            )
-            self._context.trailing_metadata.append((outcome.METADATA_KEY, described))
+            self._tell_outcome(metered[0], self._admitted, settlement)
+
+    def _tell_outcome(self, call: MeteredCall, admitted: Admitted, settlement: Settlement | None) -> None:
+        described = outcome.describe(
+            call,
+            admitted.hold,
+            settlement,
+            max_tokens_clamped=admitted.answer_bound if admitted.clamped else 0,
+            cutoff="balance" if self._was_cut else "",
+        )
+        self._context.trailing_metadata.append((outcome.METADATA_KEY, described))
+
+    @property
+    def _was_cut(self) -> bool:
+        return self._stream is not None and self._stream.cut
 
     def _close_upstream(self) -> None:
         if self._upstream is not None:

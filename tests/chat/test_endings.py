@@ -17,6 +17,7 @@ from google.api.httpbody_pb2 import HttpBody
 from server.billing.holds import Hold, Holds
 from server.chat.errors import ProviderFailedError, ProviderTimeoutError
 from server.chat.providers.aiohttp_transport import Patience
+from server.chat.providers.openai import OpenAIAnswer
 from server.chat.tokenizers import Tokenizers
 from server.rpc.errors import ApiError
 from tests.chat.one_answer import OneAnswer
@@ -98,6 +99,24 @@ async def test_leaving_in_the_middle_of_a_wait_closes_the_upstream(bench: Workbe
     await provider.requests[0].wait_closed(1.0)
     event = await bench.event()
     assert (event.output, event.ending) == (3, "client_left")
+
+
+async def test_a_connection_that_cannot_be_closed_does_not_keep_the_hold(
+    bench: Workbench, provider: ProviderDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: OpenAIAnswer) -> None:
+        close(self)
+        raise OSError("the socket is odd")
+
+    close = OpenAIAnswer.close
+    monkeypatch.setattr(OpenAIAnswer, "close", fail)
+    provider.next(Script(tokens=1000, interval=0.002))
+    stream = bench.start(ask(stream=True), bench.context())
+    await _read_tokens(stream, 3)
+    with pytest.raises(OSError, match="odd"):
+        await _leave(stream)
+    assert (await bench.event()).ending == "client_left"
+    assert await bench.spent() > 0
 
 
 async def test_leaving_before_anything_was_sent_costs_nothing(bench: Workbench, provider: ProviderDouble) -> None:
