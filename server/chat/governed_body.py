@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from server.chat.key_folding import fold, look_alike
+from server.chat.key_folding import fold, look_alike, shown
 from server.chat.messages import check_messages, check_text, check_tools
 from server.rpc.errors import InvalidArgumentError
 
@@ -132,12 +132,12 @@ def _refuse_smuggled(values: Mapping[str, object]) -> None:
     for key in values:
         folded = fold(key)
         if folded in FORBIDDEN:
-            raise InvalidArgumentError.of(key, "is the operator's to set, not the caller's")
+            raise InvalidArgumentError.of(shown(key), "is the operator's to set, not the caller's")
         if folded in OTHER_LIMITS:
-            raise InvalidArgumentError.of(key, f"is not taken; use {OTHER_LIMITS[folded]}")
+            raise InvalidArgumentError.of(shown(key), f"is not taken; use {OTHER_LIMITS[folded]}")
     found = look_alike(values, _NAMES)
     if found is not None:
-        raise InvalidArgumentError.of(found[0], f"looks like {found[1]} without being it")
+        raise InvalidArgumentError.of(shown(found[0]), f"looks like {found[1]} without being it")
 
 
 def _check_model(key: str, value: object) -> None:
@@ -180,7 +180,7 @@ def _check_stream_options(key: str, value: object) -> None:
         raise InvalidArgumentError.of(key, "must be an object")
     found = look_alike(value, frozenset({"include_usage"}))
     if found is not None:
-        raise InvalidArgumentError.of(f"{key}.{found[0]}", f"looks like {found[1]} without being it")
+        raise InvalidArgumentError.of(f"{key}.{shown(found[0])}", f"looks like {found[1]} without being it")
     _check_flag(f"{key}.include_usage", value.get("include_usage"))
 
 

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from typing import Final
+
+_SHOWN_CHARACTERS: Final = 64
+
+
+def shown(text: str) -> str:
+    """A caller's key or type as errors name it: its first 64 characters."""
+    return text[:_SHOWN_CHARACTERS]
 
 
 def fold(key: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from server.chat.key_folding import look_alike
+from server.chat.key_folding import look_alike, shown
 from server.rpc.errors import InvalidArgumentError
 
 MAX_MESSAGES: Final = 2048
@@ -81,7 +81,7 @@ def _check_part(path: str, part: object) -> None:
     _refuse_look_alike(path, part, _PART_KEYS)
     stowaway = next((key for key in part if key in MEDIA and key != part["type"]), None)
     if stowaway is not None:
-        raise InvalidArgumentError.of(f"{path}.{stowaway}", f"does not belong to a part of type {part['type']}")
+        raise InvalidArgumentError.of(f"{path}.{stowaway}", f"does not belong to a part of type {shown(part['type'])}")
     text = part.get("text")
     if text is None:
         return
@@ -93,4 +93,4 @@ def _check_part(path: str, part: object) -> None:
 def _refuse_look_alike(path: str, members: Mapping[str, object], names: frozenset[str]) -> None:
     found = look_alike(members, names)
     if found is not None:
-        raise InvalidArgumentError.of(f"{path}.{found[0]}", f"looks like {found[1]} without being it")
+        raise InvalidArgumentError.of(f"{path}.{shown(found[0])}", f"looks like {found[1]} without being it")

@@ -10,6 +10,7 @@ import orjson
 
 from server.chat.errors import UnboundableInputError
 from server.chat.governed_body import GovernedBody
+from server.chat.key_folding import shown
 from server.models.catalogue import CallableModel
 
 _TEMPLATE_TOKENS: Final = 64
@@ -111,7 +112,7 @@ def _measure_parts(parts: list[dict[str, Any]], model: CallableModel, path: str)
             case _:
                 maximum, size, count = None, 0, 1
         if maximum is None:
-            raise UnboundableInputError(f"{path}[{position}]", f"a part of type {part['type'][:64]}")
+            raise UnboundableInputError(f"{path}[{position}]", f"a part of type {shown(part['type'])}")
         carried, tokens = carried + size, tokens + maximum * count
     return carried, tokens
 

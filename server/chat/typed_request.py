@@ -8,7 +8,7 @@ import msgspec
 import orjson
 
 from server.chat.governed_body import GovernedBody, read_body
-from server.chat.key_folding import fold
+from server.chat.key_folding import fold, shown
 from server.chat.upstream_body import join
 from server.rpc.errors import InvalidArgumentError
 from tollbridge.chat.v1.chat_pb2 import ChatMessage, ContentPart, ToolCall
@@ -99,5 +99,5 @@ def _extra(text: str) -> dict[str, bytes | memoryview]:
         raise InvalidArgumentError.of("extra_json", "is not valid JSON") from None
     for key in members:
         if fold(key) in _TAKEN:
-            raise InvalidArgumentError.of("extra_json", f"must not hold {key!r}, which has a field of its own")
+            raise InvalidArgumentError.of("extra_json", f"must not hold {shown(key)!r}, which has a field of its own")
     return {key: memoryview(raw) for key, raw in members.items()}

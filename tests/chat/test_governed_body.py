@@ -104,6 +104,28 @@ def test_other_names_of_the_limit_are_refused(key: str) -> None:
     assert _refused(ask(**{key: 5})) == key
 
 
+_BLANKS = " " * 1_000_000
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {_BLANKS + "api_key": 1},
+        {"n_predict" + _BLANKS: 1},
+        {"Model" + _BLANKS: 1},
+        {"stream_options": {"Include_Usage" + _BLANKS: True}},
+        {"messages": [{"role": "user", "Content" + _BLANKS: ""}]},
+        {"messages": [{"role": "user", "content": [{"type": "A" * 1_000_000, "image_url": 1}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "Text" + _BLANKS: ""}]}]},
+        {"tools": [{"type": "function", "Type" + _BLANKS: 1}]},
+    ],
+)
+def test_long_keys_are_named_by_their_beginning(more: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgumentError) as refused:
+        read_body(json.dumps(ask(**more)).encode())
+    assert len(refused.value.to_status("req_x").SerializeToString()) < 1000
+
+
 async def test_a_key_that_comes_twice_goes_up_once(bench: Workbench, provider: ProviderDouble) -> None:
     await bench.chat(
         b'{"model":"secret-model","n":128,"x":1,"messages":[{"role":"user","content":"a"}],"n":1,"x":2,'

@@ -154,6 +154,12 @@ def test_extra_keys_never_replace_a_field(extra: str) -> None:
     assert refused.value.fields[0].field == "extra_json"
 
 
+def test_a_long_extra_key_is_named_by_its_beginning() -> None:
+    with pytest.raises(InvalidArgumentError) as refused:
+        to_body(_request(extra_json=json.dumps({"model" + " " * 1_000_000: 1})), streams=False)
+    assert len(refused.value.public) < 500
+
+
 def test_smuggled_extra_keys_are_refused() -> None:
     with pytest.raises(InvalidArgumentError):
         to_body(_request(extra_json='{"api_base":"http://x"}'), streams=False)
