@@ -32,6 +32,13 @@ class EventSplitter:
         """Whether bytes of an unfinished event are left."""
         return bool(self._rest.strip())
 
+    def take_done(self) -> bool:
+        """Whether what is left is `[DONE]` without the blank line after it; it is taken then."""
+        if _payload(self._rest.strip()) != DONE:
+            return False
+        self._rest = b""
+        return True
+
     def feed(self, data: bytes) -> list[bytes]:
         """Payloads of the events that ended, in order. Comments and events without data give none.
 

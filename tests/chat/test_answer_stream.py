@@ -46,6 +46,13 @@ async def test_comments_ids_and_empty_events_are_not_passed_on(bench: Workbench)
     assert (await bench.event()).tokens == (3, 0, 0, 2, 0)
 
 
+@pytest.mark.parametrize("end", [b"data: [DONE]", b"data: [DONE]\n"])
+async def test_done_counts_without_its_blank_line(bench: Workbench, end: bytes) -> None:
+    answer = await _answer(bench, _stream(_chunk("a"), _chunk("", "stop")) + end)
+    assert (answer.text, answer.payloads[-1]) == ("a", b"[DONE]")
+    assert (await bench.event()).ending == "complete"
+
+
 async def test_a_payload_of_several_lines_goes_out_in_one(bench: Workbench) -> None:
     answer = await _answer(bench, b'data: {"id":"c1",\ndata: "choices":[]}\n\n' + _stream(_LAST, b"[DONE]"))
     assert answer.payloads[0] == b'{"id":"c1", "choices":[]}'

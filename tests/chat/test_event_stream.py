@@ -32,6 +32,26 @@ def test_what_is_left_is_known() -> None:
     assert splitter.incomplete
 
 
+@pytest.mark.parametrize(
+    ("rest", "done"),
+    [
+        (b"data: [DONE]", True),
+        (b"data: [DONE]\n", True),
+        (b"data:[DONE] \r\n", True),
+        (b"event: end\ndata: [DONE]\n", True),
+        (b"", False),
+        (b"data: [DON", False),
+        (b'data: {"a":1}\n', False),
+    ],
+)
+def test_done_needs_no_blank_line(rest: bytes, done: bool) -> None:
+    splitter = EventSplitter()
+    splitter.feed(b"data: {}\n\n" + rest)
+    assert splitter.take_done() == done
+    assert not splitter.take_done()
+    assert splitter.incomplete == (bool(rest) and not done)
+
+
 @pytest.mark.parametrize("end", [b"", b"\n\n"])
 def test_an_event_has_a_limit(end: bytes) -> None:
     splitter = EventSplitter()

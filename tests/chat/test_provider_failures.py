@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 
 import pytest
@@ -71,6 +72,22 @@ async def test_a_refusal_keeps_the_providers_words(bench: Workbench, provider: P
     assert error.fields[0].field == "temperature"
     assert error.metadata["provider_code"] == "out_of_range"
     assert error.metadata["provider_type"] == "invalid_request_error"
+
+
+_PART_OF_KEY = API_KEY[:8]
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 500])
+async def test_no_part_of_the_credential_is_left_at_a_cut(bench: Workbench, streams: bool, status: int) -> None:
+    """Wherever a text is cut, the credential was taken out of the whole before."""
+    words = "".join(f"{API_KEY}{'.' * (number % 5)}" for number in range(300))
+    content = json.dumps({"error": {"message": words, "type": words, "code": words, "param": words}}).encode()
+    head = f"HTTP/1.1 {status} Odd\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+    async with OneAnswer(content, head=head) as url:
+        await bench.add_model(ModelRow(id="odd"), url)
+        error = await _refused(bench, streams, "odd")
+    assert _PART_OF_KEY not in f"{error.public} {error.internal} {error.metadata} {error.fields}"
 
 
 @pytest.mark.parametrize(

@@ -101,11 +101,18 @@ def _error_object(body: bytes) -> Mapping[str, Any]:
 def _text(provider: Provider, value: object, longest: int) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool):
         return ""
-    text = str(value)[: longest * 2]
-    if provider.api_key:
-        text = text.replace(provider.api_key, "***")
-    return text[:longest]
+    return without_credential(provider, str(value))[:longest]
+
+
+def without_credential(provider: Provider, text: str) -> str:
+    """The text with stars for our credential. Only then may it be cut: a part of a key is a secret too."""
+    return text.replace(provider.api_key, "***") if provider.api_key else text
+
+
+def excerpt(provider: Provider, body: bytes) -> str:
+    """The beginning of a provider's words, for the log."""
+    return without_credential(provider, body.decode(errors="replace"))[:_MAX_FACT]
 
 
 def _internal(provider: Provider, status: int, body: bytes) -> str:
-    return _text(provider, f"status {status}: {body[:_MAX_FACT].decode(errors='replace')}", _MAX_TEXT)
+    return f"status {status}: {excerpt(provider, body)}"

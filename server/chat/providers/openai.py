@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from server.chat.errors import ProviderError, ProviderFailedError, ProviderTimeoutError
-from server.chat.event_stream import EventSplitter, EventTooLargeError
-from server.chat.providers.failures import failure
+from server.chat.event_stream import DONE, EventSplitter, EventTooLargeError
+from server.chat.providers.failures import excerpt, failure, without_credential
 from server.chat.providers.transport import Response, Transport, TransportError, TransportTimeoutError
 from server.models.models import Provider
 
@@ -73,7 +73,8 @@ class OpenAIAnswer:
             body = repr(error).encode()
         if status != _SUCCESS:
             raise failure(self._provider, status, headers, body)
-        raise ProviderFailedError(self._provider.name, f"a stream was asked for, {kind} came: {body[:200]!r}", status)
+        came = f"{excerpt(self._provider, kind.encode())} came: {excerpt(self._provider, body)}"
+        raise ProviderFailedError(self._provider.name, f"a stream was asked for, {came}", status)
 
     async def read_whole(self) -> bytes:
         try:
@@ -89,6 +90,8 @@ class OpenAIAnswer:
                     return events
         except (TransportError, EventTooLargeError) as error:
             raise _broken(self._provider, error) from error
+        if self._splitter.take_done():
+            return [DONE]
         if self._splitter.incomplete:
             raise ProviderFailedError(self._provider.name, "the stream ended inside an event")
         return None
@@ -98,7 +101,7 @@ class OpenAIAnswer:
 
 
 def _broken(provider: Provider, error: TransportError | EventTooLargeError) -> ProviderError:
-    text = repr(error).replace(provider.api_key, "***") if provider.api_key else repr(error)
+    text = without_credential(provider, repr(error))
     if isinstance(error, TransportTimeoutError):
         return ProviderTimeoutError(provider.name, text)
     return ProviderFailedError(provider.name, text)
