@@ -12,17 +12,19 @@ from typing import Any, Final
 
 import orjson
 
-from server.chat.chunk import BrokenChunkError, Chunk, read_chunk, without_usage
+from server.chat.chunk import BrokenChunkError, Chunk, raw_members, read_chunk, without_usage
 from server.chat.errors import ProviderError, ProviderFailedError
 from server.chat.event_stream import DONE
 from server.chat.providers.failures import in_band
 from server.chat.providers.port import ProviderAnswer
 from server.chat.tally import Tally
+from server.chat.upstream_body import join
 from server.models.models import Provider
 from server.models.prices import TokenCounts
 
 _MOST_AT_ONCE: Final = 8
 """Most events handed over together: what is handed over is billed, read or not."""
+_IDENTITY: Final = ("id", "object", "created", "model")
 _MARGIN: Final = 32
 """Pieces of text beyond the bound that are let through: a piece is not always a token."""
 
@@ -136,11 +138,11 @@ class AnswerStream:
 
     def _closing_chunk(self, choices: list[dict[str, Any]], **more: object) -> bytes:
         """A chunk of ours, with the identity of the ones before it."""
-        head = orjson.loads(self._last)
-        same = {key: head[key] for key in ("id", "object", "created", "model") if key in head}
+        head = raw_members(self._last.replace(b"\n", b" "))
         if self.cut and choices:
             more["tollbridge"] = {"cutoff": "balance"}
-        return orjson.dumps({**same, "choices": choices, **more})
+        ours = {key: orjson.dumps(value) for key, value in {"choices": choices, **more}.items()}
+        return join({**{key: head[key] for key in _IDENTITY if key in head}, **ours})
 
 
 def _usage(tokens: TokenCounts) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any, Final
 import orjson
 import structlog
 
+from server.chat import lenient_json
+from server.chat.chunk import text_of
 from server.chat.prompt import Prompt
 from server.chat.tally import Tally
 from server.chat.tokenizers import Tokenizers
@@ -91,7 +93,7 @@ async def count_prompt(prompt: Prompt, tokenizer: str | None, tokenizers: Tokeni
 
 async def _count_answer(answer: bytes, tokenizer: str | None, tokenizers: Tokenizers) -> int:
     try:
-        texts = list(_texts(orjson.loads(answer)))
+        texts = list(_texts(lenient_json.read(answer)))
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         # JSON that was good enough to hand on, but nests deeper or has larger numbers than can be read here.
         return len(answer) // _BYTES_A_TOKEN
@@ -106,8 +108,9 @@ def _texts(answer: Mapping[str, Any]) -> Iterator[str]:
         if not isinstance(message, dict):
             continue
         for key in ("content", "refusal", "reasoning_content", "reasoning"):
-            if isinstance(message.get(key), str):
-                yield message[key]
+            text = text_of(message.get(key))
+            if text:
+                yield text
         for key in ("tool_calls", "function_call"):
             if message.get(key):
                 yield orjson.dumps(message[key]).decode()

@@ -101,6 +101,11 @@ class ChatCall:
         """The whole answer of a unary call: the provider's JSON, byte for byte."""
         return self._tally.answer
 
+    @property
+    def provider(self) -> str:
+        """Name of the provider, once the call is entered."""
+        return self._found.provider.name
+
     async def read(self) -> list[bytes] | None:
         """The next payloads of a stream, `[DONE]` last; None at its end. Raises errors of `server.chat.errors`."""
         assert self._stream is not None, "only streams are read"

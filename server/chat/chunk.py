@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 import orjson
 
+from server.chat.lenient_json import mended
 from server.chat.upstream_body import join
 
 _USAGE: Final = re.compile(rb'\s*"usage"\s*:\s*')
@@ -83,8 +86,8 @@ def read_chunk(payload: bytes) -> Chunk:
         return _decode(payload)
     except msgspec.ValidationError:
         return _read_deviating(payload)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise BrokenChunkError(str(error)) from error
+    except (msgspec.MsgspecError, RecursionError):
+        return _read_deviating(mended(payload))
 
 
 def estimate(choice_delta: _Delta) -> tuple[int, int]:
@@ -101,22 +104,40 @@ def estimate(choice_delta: _Delta) -> tuple[int, int]:
     return output, _estimate_text(choice_delta.reasoning_content or choice_delta.reasoning)
 
 
+def raw_members(payload: bytes) -> dict[str, memoryview]:
+    """The top level of a payload that was read: each value's bytes, as long as they came, lone surrogates replaced."""
+    try:
+        members = _members.decode(payload)
+    except msgspec.DecodeError:
+        members = _members.decode(mended(payload))
+    return {key: memoryview(raw) for key, raw in members.items()}
+
+
 def without_usage(payload: bytes) -> bytes:
     """The payload without its top-level `usage` member; every other byte stays."""
     if payload.endswith(_NULL_AT_END) and payload.count(b'"usage"') == 1:
         return payload[: -len(_NULL_AT_END)] + b"}"
-    members = _members.decode(payload)
+    members = raw_members(payload)
     if "usage" not in members:
         return payload
     found = list(_USAGE.finditer(payload))
     if len(found) != 1:
-        kept = {key: memoryview(raw) for key, raw in members.items() if key != "usage"}
-        return join(dict(kept))
-    start, end = found[0].start(), found[0].end() + len(memoryview(members["usage"]))
+        return join({key: raw for key, raw in members.items() if key != "usage"})
+    start, end = found[0].start(), found[0].end() + len(members["usage"])
     before, after = payload[:start].rstrip(), payload[end:].lstrip()
     if before.endswith(b","):
         return before[:-1] + after
     return before + after.removeprefix(b",")
+
+
+def text_of(value: object) -> str | None:
+    """The text of a member that is text, or a list of parts with text; None where there is none."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        return None
+    texts = [part.get("text") if isinstance(part, dict) else part for part in value]
+    return "".join(text for text in texts if isinstance(text, str)) or None
 
 
 def _estimate_text(text: str | None) -> int:
@@ -131,11 +152,11 @@ def _estimate_text(text: str | None) -> int:
 def _read_deviating(payload: bytes) -> Chunk:
     try:
         value: Any = orjson.loads(payload)
-    except orjson.JSONDecodeError as error:
+        if not isinstance(value, dict):
+            raise BrokenChunkError("no object")
+        raw = _members.decode(payload)
+    except (orjson.JSONDecodeError, msgspec.MsgspecError, RecursionError) as error:
         raise BrokenChunkError(str(error)) from error
-    if not isinstance(value, dict):
-        raise BrokenChunkError("no object")
-    raw = _members.decode(payload)
     choices = value.get("choices")
     return Chunk(
         id=value["id"] if isinstance(value.get("id"), str) else None,
@@ -153,8 +174,30 @@ def _lenient_choice(choice: object) -> _Choice:
     if not isinstance(choice, dict):
         return _Choice()
     delta, reason = choice.get("delta"), choice.get("finish_reason")
-    text = delta.get("content") if isinstance(delta, dict) else None
     return _Choice(
-        delta=_Delta(content=text if isinstance(text, str) else None),
+        delta=_lenient_delta(delta) if isinstance(delta, dict) else None,
         finish_reason=reason if isinstance(reason, str) else None,
     )
+
+
+def _lenient_delta(delta: Mapping[str, Any]) -> _Delta:
+    calls = delta.get("tool_calls")
+    return _Delta(
+        content=text_of(delta.get("content")),
+        refusal=text_of(delta.get("refusal")),
+        reasoning_content=text_of(delta.get("reasoning_content")),
+        reasoning=text_of(delta.get("reasoning")),
+        tool_calls=[_lenient_call(call) for call in calls] if isinstance(calls, list) else None,
+        function_call=_lenient_function(delta.get("function_call")),
+    )
+
+
+def _lenient_call(call: object) -> _ToolCall:
+    return _ToolCall(_lenient_function(call.get("function")) if isinstance(call, dict) else None)
+
+
+def _lenient_function(function: object) -> _Function | None:
+    if not isinstance(function, dict):
+        return None
+    arguments = function.get("arguments")
+    return _Function(json.dumps(arguments) if isinstance(arguments, dict) else text_of(arguments))

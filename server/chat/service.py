@@ -46,7 +46,7 @@ class ChatService:
     ) -> ChatCompletion:
         """One whole answer."""
         async with self._calls.open(to_body(request, streams=False), context) as call:
-            return to_completion(call.answer)
+            return to_completion(call.answer, call.provider)
 
     async def stream_chat_completion(
         self, request: CreateChatCompletionRequest, context: CallContext
@@ -56,7 +56,7 @@ class ChatService:
             while payloads := await call.read():
                 for payload in payloads:
                     if payload != DONE:
-                        yield to_chunk(payload)
+                        yield to_chunk(payload, call.provider)
 
 
 def _check_content_type(content_type: str) -> None:

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import orjson
 
+from server.chat import lenient_json
+from server.chat.errors import ProviderFailedError
 from tollbridge.chat.v1.chat_pb2 import (
     ChatChoice,
     ChatCompletion,
@@ -24,9 +26,9 @@ _MAX_INT32: Final = 2**31 - 1
 _MAX_INT64: Final = 2**63 - 1
 
 
-def to_completion(data: bytes) -> ChatCompletion:
-    """A whole answer."""
-    answer = _object(orjson.loads(data))
+def to_completion(data: bytes, provider: str) -> ChatCompletion:
+    """A whole answer of the named provider. Raises `ProviderFailedError` where only its bytes can be handed on."""
+    answer = _read(data, provider)
     return ChatCompletion(
         **_head(answer),
         choices=[
@@ -41,9 +43,9 @@ def to_completion(data: bytes) -> ChatCompletion:
     )
 
 
-def to_chunk(payload: bytes) -> ChatCompletionChunk:
-    """A piece of a streamed answer."""
-    chunk = _object(orjson.loads(payload))
+def to_chunk(payload: bytes, provider: str) -> ChatCompletionChunk:
+    """A piece of a streamed answer; raises as `to_completion`."""
+    chunk = _read(payload, provider)
     return ChatCompletionChunk(
         **_head(chunk),
         choices=[
@@ -56,6 +58,13 @@ def to_chunk(payload: bytes) -> ChatCompletionChunk:
             for choice in _objects(chunk.get("choices"))
         ],
     )
+
+
+def _read(data: bytes, provider: str) -> Mapping[str, Any]:
+    try:
+        return _object(lenient_json.read(data))
+    except orjson.JSONDecodeError as error:
+        raise ProviderFailedError(provider, f"the answer cannot be read: {error}") from error
 
 
 def _head(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,4 +139,8 @@ def _integer(holder: Mapping[str, Any], key: str, largest: int = _MAX_INT64) -> 
 
 
 def _json(value: object) -> str:
-    return "" if value is None else orjson.dumps(value).decode()
+    try:
+        return "" if value is None else orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        # Nested deeper than can be written.
+        return ""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import msgspec
+import orjson
 
+from server.chat import lenient_json
 from server.chat.errors import ProviderFailedError
+from server.chat.lenient_json import mended
 from server.chat.providers.failures import in_band
 from server.chat.providers.port import ProviderAnswer
 from server.chat.tally import Tally
@@ -25,7 +28,7 @@ async def read_answer(provider: Provider, answer: ProviderAnswer, tally: Tally) 
     """The provider's JSON, byte for byte, once it is whole. Raises errors of `server.chat.errors`."""
     data = await answer.read_whole()
     try:
-        read = _decode(data)
+        read = _read(data)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ProviderFailedError(provider.name, f"the answer is no JSON object: {error}") from error
     failure = _bytes(read.error)
@@ -37,6 +40,13 @@ async def read_answer(provider: Provider, answer: ProviderAnswer, tally: Tally) 
     return data
 
 
+def _read(data: bytes) -> _Answer:
+    try:
+        return _decode(data)
+    except msgspec.DecodeError:
+        return _decode(mended(data))
+
+
 def _bytes(raw: msgspec.Raw | msgspec.UnsetType) -> bytes | None:
     if raw is msgspec.UNSET or bytes(raw) == b"null":
         return None
@@ -44,5 +54,8 @@ def _bytes(raw: msgspec.Raw | msgspec.UnsetType) -> bytes | None:
 
 
 def _text(raw: msgspec.Raw | msgspec.UnsetType) -> str:
-    value = None if raw is msgspec.UNSET else msgspec.json.decode(raw)
+    try:
+        value = lenient_json.read(_bytes(raw) or b"null")
+    except orjson.JSONDecodeError:
+        return ""
     return value if isinstance(value, str) else ""

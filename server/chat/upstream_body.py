@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -30,7 +31,7 @@ def build(body: GovernedBody, model: CallableModel, limit: int | None) -> bytes:
     return join(members)
 
 
-def join(members: dict[str, bytes | memoryview]) -> bytes:
+def join(members: Mapping[str, bytes | memoryview]) -> bytes:
     """A JSON object of members whose values are JSON already."""
     return b"{" + b",".join([orjson.dumps(key) + b":" + raw for key, raw in members.items()]) + b"}"
 

@@ -46,6 +46,33 @@ async def test_comments_ids_and_empty_events_are_not_passed_on(bench: Workbench)
     assert (await bench.event()).tokens == (3, 0, 0, 2, 0)
 
 
+_HALF = b'{"id":"c1","model":"m","choices":[{"index":0,"delta":{"content":"\\ud83d"}}],"usage":null}'
+
+
+async def test_half_an_emoji_passes_as_it_came(bench: Workbench) -> None:
+    """Providers that stream bytes of a text cut it inside of characters."""
+    answer = await _answer(bench, _stream(_HALF, _HALF, b"[DONE]"), stream_options={"include_usage": True})
+    assert answer.payloads[:2] == [_HALF, _HALF]
+    assert answer.chunks[2]["id"] == "c1"
+    assert answer.chunks[2]["usage"]["completion_tokens"] == 2
+    event = await bench.event()
+    assert (event.output, event.ending, event.estimated) == (2, "complete", True)
+
+
+async def test_half_an_emoji_keeps_its_bytes_where_usage_goes(bench: Workbench) -> None:
+    half = _HALF.replace(b'"usage":null', b'"usage" : {"x":"\\ude00"}, "y":1')
+    answer = await _answer(bench, _stream(half, b"[DONE]"))
+    assert answer.payloads == [half.replace(b',"usage" : {"x":"\\ude00"}', b""), b"[DONE]"]
+
+
+@pytest.mark.parametrize("content", [b'{"choices":[],"id":"\\ud83d"}', b'{"choices":[],"id":"\xff"}'])
+async def test_half_an_emoji_in_a_whole_answer(bench: Workbench, content: bytes) -> None:
+    async with OneAnswer(content, "application/json") as url:
+        await bench.add_model(ModelRow(id="odd"), url)
+        assert (await bench.chat(ask(model="odd"))).body == content
+    assert (await bench.event()).ending == "complete"
+
+
 @pytest.mark.parametrize("end", [b"data: [DONE]", b"data: [DONE]\n"])
 async def test_done_counts_without_its_blank_line(bench: Workbench, end: bytes) -> None:
     answer = await _answer(bench, _stream(_chunk("a"), _chunk("", "stop")) + end)

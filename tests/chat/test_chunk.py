@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from server.chat import lenient_json
 from server.chat.chunk import BrokenChunkError, estimate, read_chunk, without_usage
 
 
@@ -50,6 +51,31 @@ def test_tokens_of_a_delta_are_estimated() -> None:
     assert _tokens({"reasoning_content": "hm"}) == (0, 1)
     assert _tokens({"tool_calls": [{"index": 0, "function": {"arguments": '{"a'}}]}) == (1, 0)
     assert _tokens({"refusal": "no"}) == (1, 0)
+
+
+def test_other_shapes_of_content_count_all_that_came() -> None:
+    calls = [{"index": 0, "function": {"arguments": "{}"}}, {"function": {"arguments": {"a": 1}}}, 5, {"function": 5}]
+    parts = [{"type": "text", "text": "a"}, {"type": "image"}, "b", 7]
+    assert _tokens({"content": parts, "tool_calls": calls, "reasoning_content": "hm"}) == (3, 1)
+    assert _tokens({"content": [], "reasoning": [{"text": "hm"}], "function_call": {"arguments": "1"}}) == (1, 1)
+    assert _tokens({"content": "a", "tool_calls": {"0": 1}, "refusal": 5}) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [
+        (rb'"\ud83d"', rb'"\ufffd"'),
+        (rb'"\uDE00x"', rb'"\ufffdx"'),
+        (rb'"\ud83d\ude00"', rb'"\ud83d\ude00"'),
+        (rb'"\ud83d\uD83d\uDe00"', rb'"\ufffd\uD83d\uDe00"'),
+        (rb'"\\ud83d"', rb'"\\ud83d"'),
+        (rb'"\\\ud83d\n"', rb'"\\\ufffd\n"'),
+        (rb'"\u00e9\ud7ff\ue000"', rb'"\u00e9\ud7ff\ue000"'),
+    ],
+)
+def test_lone_surrogates_are_mended_in_their_place(text: bytes, mend: bytes) -> None:
+    assert lenient_json.mended(text) == mend
+    json.loads(mend).encode()
 
 
 def test_deviating_shapes_are_read_as_far_as_they_agree() -> None:

@@ -6,10 +6,12 @@ import json
 
 import pytest
 
+from server.chat.errors import ProviderFailedError
 from server.chat.typed_answer import to_chunk, to_completion
 from server.chat.typed_request import to_body
 from server.rpc.errors import InvalidArgumentError
-from tests.chat.workbench import MODEL, Workbench, outcome_of
+from tests.chat.one_answer import OneAnswer
+from tests.chat.workbench import MODEL, ModelRow, Workbench, outcome_of
 from tests.support.provider_double import ProviderDouble, Script, ToolCall
 from tollbridge.chat.v1.chat_pb2 import ChatMessage, ContentPart, FunctionCall
 from tollbridge.chat.v1.chat_pb2 import ToolCall as TypedToolCall
@@ -173,10 +175,43 @@ def test_a_part_must_be_json(value: str) -> None:
     assert refused.value.fields[0].field == "messages[0].parts[0].value_json"
 
 
+_HALF = b'{"id":"c\\ude00","choices":[{"index":0,"message":{"content":"a\\ud83d"},"delta":{"content":"a\\ud83d"}}]}'
+
+
+async def test_half_an_emoji_is_read(bench: Workbench) -> None:
+    async with OneAnswer(_HALF, "application/json") as url:
+        await bench.add_model(ModelRow(id="half"), url)
+        answer = await bench.service.create_chat_completion(_request(model="half"), bench.context())
+    assert answer.choices[0].message.content == "a\ufffd"
+    async with OneAnswer(b"data: " + _HALF + b"\n\ndata: [DONE]\n\n") as url:
+        await bench.add_model(ModelRow(id="halves"), url)
+        stream = bench.service.stream_chat_completion(_request(model="halves"), bench.context())
+        assert [chunk.choices[0].delta.content async for chunk in stream] == ["a\ufffd"]
+    assert [event.ending for event in await bench.events()] == ["complete"] * 2
+
+
+_BEYOND = b'{"id":"c","choices":[],"usage":{"prompt_tokens":4,"completion_tokens":2},"x":1e999}'
+
+
+async def test_what_only_bytes_can_carry_is_the_providers_fault(bench: Workbench) -> None:
+    """The provider did its work, so its count is paid; nobody can be shown a number that no double holds."""
+    async with OneAnswer(_BEYOND, "application/json") as url:
+        await bench.add_model(ModelRow(id="beyond"), url)
+        with pytest.raises(ProviderFailedError):
+            await bench.service.create_chat_completion(_request(model="beyond"), bench.context())
+    event = await bench.event()
+    assert (event.ending, event.prompt, event.output, event.estimated) == ("provider_failed", 4, 2, False)
+
+
+def test_deep_logprobs_count_as_absent() -> None:
+    deep = b'{"choices":[{"index":1,"logprobs":' + b"[" * 300 + b"]" * 300 + b"}]}"
+    assert to_completion(deep, "p").choices[0].logprobs_json == ""
+
+
 def test_answers_of_other_shapes_do_not_break_it() -> None:
     odd = {"id": 5, "created": "x", "choices": [{"index": -1, "message": [], "logprobs": {"content": []}}, 7], "new": 1}
-    completion = to_completion(json.dumps(odd).encode())
+    completion = to_completion(json.dumps(odd).encode(), "p")
     assert len(completion.choices) == 1
     assert completion.choices[0].logprobs_json == '{"content":[]}'
-    assert to_chunk(b'{"choices":null,"usage":null}').choices == []
-    assert to_completion(b"[]").id == ""
+    assert to_chunk(b'{"choices":null,"usage":null}', "p").choices == []
+    assert to_completion(b"[]", "p").id == ""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from server.chat import lenient_json
 from server.chat.errors import (
     ProviderError,
     ProviderFailedError,
@@ -89,7 +90,7 @@ def wait_seconds(headers: Mapping[str, str]) -> float:
 
 def _error_object(body: bytes) -> Mapping[str, Any]:
     try:
-        parsed = orjson.loads(body)
+        parsed = lenient_json.read(body)
     except orjson.JSONDecodeError:
         return {}
     described = parsed.get("error", parsed) if isinstance(parsed, dict) else {}
