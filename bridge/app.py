@@ -31,12 +31,13 @@ from bridge.errors import (
 )
 from bridge.event_stream import EventStream
 from bridge.exchange import Exchange
+from bridge.framing import check_framing
 from bridge.headers import CrossOrigin
 from bridge.health import HealthPages, Page, metrics_page
 from bridge.metadata import show_metadata
 from bridge.meters import Meters
 from bridge.origin import OriginReader
-from bridge.path_template import EncodingError, Variable, parse_template
+from bridge.path_template import Variable, parse_template
 from bridge.router import Route, Router
 from bridge.settings import MAX_HEADER_BYTES, BridgeSettings
 
@@ -154,10 +155,8 @@ class Bridge:
             raise InvalidRequest("The request is not valid HTTP.")
         if sum(len(name) + len(value) for name, value in request.raw_headers) > MAX_HEADER_BYTES:
             raise HeadersTooLarge(MAX_HEADER_BYTES)
-        try:
-            found = self._router.find(request.method, exchange.path)
-        except EncodingError as error:
-            raise InvalidRequest(str(error)) from None
+        check_framing(request)
+        found = self._router.find(request.method, exchange.path)
         if found is None:
             raise RouteNotFound()
         if found.target is not None:

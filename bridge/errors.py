@@ -37,6 +37,12 @@ class InvalidRequest(BridgeError):
     """400: the request does not parse, or a field has a wrong value."""
 
 
+class BrokenFraming(BridgeError):
+    """400: the request can be read in two ways, so it is not read at all."""
+
+    closes = True
+
+
 class RouteNotFound(BridgeError):
     """404: nothing is served at this path."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Sequence
 
@@ -36,6 +37,8 @@ _GZIP_LEVEL = 4
 _GZIP_WINDOW = 31
 _PREFLIGHT_SECONDS = "600"
 _CORS_VERBS = "GET, POST, PUT, PATCH, DELETE"
+_STAINLESS = re.compile(r"x-stainless-[a-z-]{1,40}")
+"""What OpenAI's libraries say about themselves; they send it from browsers too."""
 _CORS_HEADERS = "authorization, content-type, idempotency-key, traceparent, x-api-key"
 _CORS_EXPOSED = (
     "x-request-id, x-process-time, openai-processing-ms, retry-after, retry-after-ms, idempotent-replayed, "
@@ -64,7 +67,9 @@ class CrossOrigin:
         """Adds what a preflight of an allowed page asks for."""
         if request.get("Origin") in self._origins and "Access-Control-Request-Method" in request:
             answer["Access-Control-Allow-Methods"] = _CORS_VERBS
-            answer["Access-Control-Allow-Headers"] = _CORS_HEADERS
+            asked = request.get("Access-Control-Request-Headers", "").lower().split(",")
+            stainless = [name.strip() for name in asked if _STAINLESS.fullmatch(name.strip())]
+            answer["Access-Control-Allow-Headers"] = ", ".join([_CORS_HEADERS, *stainless[:20]])
             answer["Access-Control-Max-Age"] = _PREFLIGHT_SECONDS
 
 

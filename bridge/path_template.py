@@ -27,15 +27,12 @@ REST = "**"
 
 _LITERAL = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()+,;@]|%[0-9A-Fa-f]{2})+")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ENCODED_SLASH = re.compile(r"(%2[Ff])")
 
 
 class TemplateError(ValueError):
     """A template breaks the grammar; the text says where and how."""
-
-
-class EncodingError(ValueError):
-    """A path holds bytes that are not UTF-8, or a NUL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ class Variable:
         return self.end is None or self.end - self.start != 1
 
     def read(self, segments: list[str]) -> str:
-        """The variable's value from the raw (still percent-encoded) segments. Raises `EncodingError`.
+        """The variable's value from the raw (still percent-encoded) segments.
 
         A value of one segment is decoded in full; in a value of several an encoded slash stays encoded, as
         google/api/http.proto says, so that it cannot be taken for a separator.
@@ -79,16 +76,16 @@ class PathTemplate:
 
 
 def decode(text: str) -> str:
-    """Percent-decodes. Raises `EncodingError` for bytes that are no UTF-8 and for NUL."""
-    if "%" not in text and text.isascii() and "\x00" not in text:
+    """Percent-decodes. Bytes that are no UTF-8 become lone surrogates, which whoever takes the value refuses: a path
+    that cannot be read still has a method, and that method's caller is looked at first."""
+    if "%" not in text and text.isascii():
         return text
-    try:
-        decoded = unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8")
-    except UnicodeDecodeError:
-        raise EncodingError("The path is not valid UTF-8.") from None
-    if "\x00" in decoded:
-        raise EncodingError("The path holds a NUL character.")
-    return decoded
+    return unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+
+def is_text(value: str) -> bool:
+    """Whether a decoded value is text that a field can hold: no NUL, no lone surrogates."""
+    return "\x00" not in value and not _SURROGATE.search(value)
 
 
 def _decode_but_slashes(text: str) -> str:
@@ -165,10 +162,9 @@ class _Parser:
 
     def _read_literal(self) -> str:
         literal = self._read(_LITERAL, "a literal, '*', '**' or a variable")
-        try:
-            decoded = decode(literal)
-        except EncodingError as error:
-            raise self._error(str(error)) from None
+        decoded = decode(literal)
+        if not is_text(decoded):
+            raise self._error("a literal is not valid UTF-8 or holds NUL,")
         if decoded in (ONE, REST) or "/" in decoded:
             raise self._error(f"a literal that reads {decoded!r}")
         return decoded

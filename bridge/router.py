@@ -91,10 +91,7 @@ class Router(Generic[Target]):
             self._insert(route)
 
     def find(self, http_verb: str, path: str) -> Found[Target] | None:
-        """What serves `path` (as it came, percent-encoded, without the query). None: nothing does.
-
-        Raises `EncodingError` where the path is not UTF-8.
-        """
+        """What serves `path` (as it came, percent-encoded, without the query). None: nothing does."""
         leaf = self._static.get(path)
         if leaf is not None:
             route = leaf.route(http_verb)

@@ -16,7 +16,7 @@ from bridge.errors import InvalidRequest
 from bridge.json_guard import JsonError, read_json
 from bridge.message_reader import FieldProblem, read_field, read_message
 from bridge.parameters import read_query, set_from_text
-from bridge.path_template import Variable
+from bridge.path_template import Variable, is_text
 
 
 def wants_json(method: Method, binding: Binding) -> bool:
@@ -103,6 +103,8 @@ def _read_body(method: Method, binding: Binding, message: Any, body: bytes, cont
 
 def _set_variable(message: Message, fields: Sequence[FieldDescriptor], text: str, path: str) -> None:
     """Sets a path variable. The body may repeat it with the same value, as a resource that is sent back does."""
+    if not is_text(text):
+        raise FieldProblem(path, "must be text in UTF-8 without NUL characters")
     holder = message
     for field in fields[:-1]:
         holder = getattr(holder, field.name)

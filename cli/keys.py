@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cli import operator
@@ -56,7 +55,7 @@ def list_keys(organization: Organization, data_dir: DataDir = DEFAULT_DATA_DIR) 
     for key in operator.run(data_dir, work):
         revoked = "" if key.revoke_time is None else key.revoke_time.isoformat(timespec="seconds")
         table.add_row(ids.to_text(ids.KEY, key.id), key.name, key.masked, ", ".join(key.scopes), revoked)
-    Console().print(table)
+    operator.show(table)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from cli.embedded.errors import EmbeddedServiceError
 from cli.reach import Reach, reach
@@ -46,6 +47,13 @@ def fail(text: str) -> NoReturn:
     """Says why, and exits with 1."""
     Console(stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(1)
+
+
+def show(table: Table) -> None:
+    """Prints a table with its ids whole, however narrow the terminal is: they are there to be copied."""
+    for column in table.columns:
+        column.no_wrap = True
+    Console(width=max(200, Console().width)).print(table, crop=False)
 
 
 def context_for(org_id: UUID) -> CallContext:

@@ -26,6 +26,7 @@ from server import config
 from server.app import Capabilities, Ground
 from server.auth.signing_keys import ensure_signing_key
 from server.config import Settings
+from server.foundation.secrets import SealBrokenError
 from server.models.config_errors import ConfigFileError
 from server.storage.database import DatabaseUnavailableError
 from server.storage.migrate import HEAD, current_revision, login_of, migrate
@@ -80,6 +81,7 @@ async def _fill(launch: Launch, settings: Settings, ground: Ground) -> dict[str,
         if not await capabilities.subscriptions.default_plan_exists():
             raise PreparationError(f"TOLLBRIDGE_DEFAULT_PLAN: there is no plan {settings.default_plan!r}.")
         await ensure_signing_key(ground.database, ground.root.sealer("signing-key"), ground.clock, ground.random_bytes)
+        await _check_secret(capabilities)
         await models_to_apply.apply(launch, ground)
         made = None if settings.production else await first_start.make(ground, capabilities)
         result: dict[str, str | None] = {"model": await models_to_apply.first_model(ground, capabilities.catalogue)}
@@ -92,6 +94,16 @@ async def _fill(launch: Launch, settings: Settings, ground: Ground) -> dict[str,
         return result
     finally:
         capabilities.close()
+
+
+async def _check_secret(capabilities: Capabilities) -> None:
+    try:
+        await capabilities.signing_keys.load()
+    except SealBrokenError as error:
+        raise PreparationError(
+            "JWT_SECRET: this database was made with another root secret (JWT_SECRET, or DATA/secret where that is not "
+            "set). Start with that one: keys, sessions and provider credentials depend on it."
+        ) from error
 
 
 async def _check_database(launch: Launch, settings: Settings) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cli import operator
@@ -67,7 +66,7 @@ def list_users(
         organization = "" if listed.org_id is None else ids.to_text(ids.ORGANIZATION, listed.org_id)
         admin = "yes" if user.platform_admin else ""
         table.add_row(ids.to_text(ids.USER, user.id), user.email, user.name, organization, admin)
-    Console().print(table)
+    operator.show(table)
 
 
 def _show(issued: IssuedAccount) -> None:

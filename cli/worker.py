@@ -55,7 +55,7 @@ async def serve(launch: Launch, settings: Settings) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with running_server(launch, settings) as server, running_bridge(launch, settings, server):
         _settle_memory()
-        structlog.get_logger("worker").info("serving", http_port=launch.http_port, grpc_port=launch.grpc_port)
+        structlog.get_logger("worker").debug("serving", http_port=launch.http_port, grpc_port=launch.grpc_port)
         if launch.ready_fd is not None:
             os.write(launch.ready_fd, b"ready\n")
             os.close(launch.ready_fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -9,7 +10,11 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-_WEAK_SECRETS: Final = ("secret", "changeme", "change-me", "password", "default", "your-", "example", "insecure")
+_WEAK_SECRETS: Final = (
+    *("secret", "changeme", "change-me", "password", "default", "your-", "example", "insecure", "tollbridge"),
+    *("12345678", "87654321", "abcdefgh", "qwertyui", "asdfghjk"),
+)
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 _MIN_SECRET_CHARACTERS: Final = 32
 _MIN_DIFFERENT_CHARACTERS: Final = 10
 _BASE62: Final = frozenset(string.ascii_letters + string.digits)
@@ -87,6 +92,14 @@ class Settings(BaseSettings):
     def _split_origins(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_exact(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [origin for origin in value if not _ORIGIN.fullmatch(origin)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is no origin, such as https://app.example.com (no path, no wildcard)")
         return value
 
     @field_validator("database_url", "database_owner_url")

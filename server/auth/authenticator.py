@@ -44,8 +44,8 @@ class CredentialAuthenticator:
         raise CredentialInvalidError(result.why)
 
     async def _check(self, credential: str) -> Principal | Refused:
-        if not credential.isascii():
-            return Refused("not ASCII")
+        if not credential.isascii() or "=" in credential:
+            return Refused("characters that no credential of ours has")
         if credential.startswith(self._keys.prefix):
             return await self._keys.check(credential)
         if credential.count(".") == _JWT_DOTS:

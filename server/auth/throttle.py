@@ -34,7 +34,7 @@ _TAKE: Final = """
 local now = tonumber(ARGV[1])
 local rows, wait = {}, 0
 for i, key in ipairs(KEYS) do
-  local row = redis.call('HMGET', key, 'count', 'last', 'blocked')
+  local row = redis.call('HMGET', key, 'count', 'since', 'blocked')
   rows[i] = {tonumber(row[1]) or 0, tonumber(row[2]) or 0, tonumber(row[3]) or 0}
   wait = math.max(wait, rows[i][3] - now)
 end
@@ -43,12 +43,14 @@ for i, key in ipairs(KEYS) do
   local at = i * 4 - 2
   local limit, window = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   local first, longest = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  local count = rows[i][1]
-  if now - math.max(rows[i][2], rows[i][3]) > window then count = 0 end
+  local count, since = rows[i][1], rows[i][2]
+  if now - math.max(since, rows[i][3]) > window then count, since = 0, now end
+  if count == 0 then since = now end
   count = count + 1
   local blocked = 0
   if count >= limit then blocked = now + math.min(longest, first * 2 ^ (count - limit)) end
-  redis.call('HSET', key, 'count', count, 'last', now, 'blocked', string.format('%.0f', blocked))
+  redis.call('HSET', key, 'count', count, 'since', string.format('%.0f', since))
+  redis.call('HSET', key, 'blocked', string.format('%.0f', blocked))
   redis.call('PEXPIRE', key, window + longest)
 end
 return 0
@@ -71,7 +73,7 @@ class Limit:
 
     attempts: int
     window: timedelta
-    """Without an attempt for so long, counting starts anew."""
+    """Counting starts anew so long after the first attempt that was counted, or after the end of a wait."""
     first_wait: timedelta
     """After the last free attempt; doubles with each further one."""
     longest_wait: timedelta

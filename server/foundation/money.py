@@ -11,7 +11,7 @@ NANO: Final = 1_000_000_000
 MAX_NANO: Final = 10_000_000 * NANO
 """Ten million dollars. Amounts from outside are smaller, so that hundreds of them add up within a bigint."""
 
-_CLEAN: Final = re.compile(r"(\d{1,18})(?:\.(\d+))?", re.ASCII)
+_CLEAN: Final = re.compile(r"(0|[1-9]\d{0,17})(?:\.(\d+))?", re.ASCII)
 
 
 class UncleanAmountError(ValueError):

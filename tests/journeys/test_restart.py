@@ -91,6 +91,14 @@ def test_a_restart_keeps_keys_and_balances_and_shows_no_secret_again(folder: Pat
         assert len(get(second, "/v1/usage/history", key).json()["events"]) == 1
 
 
+def test_another_secret_than_the_database_s_is_named(folder: Path, database: TestDatabase, valkey_url: str) -> None:
+    outside = {"DATABASE_URL": database.url, "DATABASE_OWNER_URL": database.owner_url, "REDIS_URL": valkey_url}
+    with serving(folder, **outside, JWT_SECRET=SECRET):
+        pass
+    text, _ = refused(folder, **outside, JWT_SECRET=SECRET[::-1])
+    assert "JWT_SECRET" in text
+
+
 def test_production_makes_no_account_and_takes_no_registration(
     folder: Path, database: TestDatabase, valkey_url: str
 ) -> None:
@@ -113,7 +121,7 @@ def test_production_wants_its_schema_migrated_before(
     assert "tollbridge migrate" in text
 
 
-@pytest.mark.parametrize("secret", ["", "short", "changeme-changeme-changeme-changeme", "a" * 64])
+@pytest.mark.parametrize("secret", ["", "short", "changeme-changeme-changeme-changeme", "a" * 64, "1234567890" * 4])
 def test_a_weak_secret_stops_production_at_once(folder: Path, secret: str) -> None:
     text, seconds = refused(folder, ENVIRONMENT="production", JWT_SECRET=secret)
     assert "JWT_SECRET" in text

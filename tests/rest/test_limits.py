@@ -163,6 +163,8 @@ _HOSTILE = {
     "length with a sign": b"Content-Length: +2\r\n\r\n{}",
     "length in hex": b"Content-Length: 0x2\r\n\r\n{}",
     "list of lengths": b"Content-Length: 2, 2\r\n\r\n{}",
+    "packed chunks": b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "two credentials": b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\nContent-Length: 2\r\n\r\n{}",
     "NUL in a header": b"X-A: b\x00c\r\nContent-Length: 2\r\n\r\n{}",
     "bare carriage return": b"X-A: b\rX-B: c\r\nContent-Length: 2\r\n\r\n{}",
     "wrong chunk size": b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
@@ -170,6 +172,21 @@ _HOSTILE = {
     "header line too long": b"X-A: " + b"a" * 20_000 + b"\r\n\r\n",
     "too many headers": b"".join(b"X-%d: a\r\n" % number for number in range(300)) + b"\r\n",
 }
+
+
+@pytest.mark.parametrize(
+    ("version", "headers"),
+    [
+        ("HTTP/1.0", "Host: x\r\nTransfer-Encoding: chunked"),
+        ("HTTP/2.0", "Host: x\r\nContent-Length: 0"),
+        ("HTTP/1.1", "Host: a b\r\nContent-Length: 0"),
+    ],
+)
+async def test_a_request_of_another_version_or_to_no_host_is_400(version: str, headers: str) -> None:
+    start = f"POST /v1/things {version}\r\nContent-Type: application/json\r\n{headers}\r\n\r\n"
+    async with serving() as served:
+        assert b" 400 " in (await served.raw(start.encode()))[:20]
+        assert served.caller.calls == []
 
 
 @pytest.mark.parametrize("name", _HOSTILE)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.path_template import EncodingError, PathTemplate, TemplateError, Variable, parse_template
+from bridge.path_template import PathTemplate, TemplateError, Variable, is_text, parse_template
 from bridge.router import Route, RouteConflict, Router
 
 
@@ -111,10 +111,17 @@ def test_a_path_is_taken_apart_as_google_api_http_says(
     assert _match(parse_template(template), path) == expected
 
 
-@pytest.mark.parametrize("path", ["/v1/keys/%ff", "/v1/keys/%00", "/v1/keys/%ed%a0%80", "/v1/%c0%ae/x"])
-def test_a_path_that_is_not_text_is_refused(path: str) -> None:
-    with pytest.raises(EncodingError):
-        _match(parse_template("/v1/keys/{id}"), path)
+@pytest.mark.parametrize("path", ["/v1/keys/%ff", "/v1/keys/%00", "/v1/keys/%ed%a0%80"])
+def test_a_value_that_is_not_text_is_found_and_told_apart(path: str) -> None:
+    found = _match(parse_template("/v1/keys/{id}"), path)
+    assert found is not None
+    assert not is_text(found["id"])
+
+
+@pytest.mark.parametrize("template", ["/v1/%00", "/v1/%ff"])
+def test_a_template_s_literals_are_text(template: str) -> None:
+    with pytest.raises(TemplateError):
+        parse_template(template)
 
 
 @settings(database=None)

@@ -152,7 +152,7 @@ async def test_a_value_in_the_wrong_place_names_its_field(
         await _expect_refusal(served, http_verb, path, field, problem, body)
 
 
-@pytest.mark.parametrize("path", ["/v1/things/%ff", "/v1/things/%00", "/v1/th%ffings"])
+@pytest.mark.parametrize("path", ["/v1/things/%ff", "/v1/things/%00"])
 async def test_a_path_that_is_not_text_is_400(path: str) -> None:
     async with serving() as served:
         raw = await served.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
