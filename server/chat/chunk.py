@@ -84,8 +84,6 @@ def read_chunk(payload: bytes) -> Chunk:
     """
     try:
         return _decode(payload)
-    except msgspec.ValidationError:
-        return _read_deviating(payload)
     except (msgspec.MsgspecError, RecursionError):
         return _read_deviating(mended(payload))
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from google.api.httpbody_pb2 import HttpBody
 
 from server.chat.chat_calls import ChatCalls
 from server.chat.event_stream import DONE, frame
-from server.chat.governed_body import read_body
+from server.chat.governed_body import GovernedBody, read_body
 from server.chat.typed_answer import to_chunk, to_completion
 from server.chat.typed_request import to_body
 from server.rpc.context import CallContext
@@ -19,6 +20,7 @@ from tollbridge.chat.v1.chat_service_pb2 import CreateChatCompletionRequest
 
 _JSON: Final = "application/json"
 _EVENTS: Final = "text/event-stream"
+_BYTES_ON_LOOP: Final = 256 * 1024
 
 
 class ChatService:
@@ -32,7 +34,7 @@ class ChatService:
     async def chat_completions(self, request: HttpBody, context: CallContext) -> AsyncIterator[HttpBody]:
         """One message for a unary answer; for a stream, server-sent events as they come, one to eight a message."""
         _check_content_type(request.content_type)
-        body = read_body(request.data)
+        body = await _read(len(request.data), lambda: read_body(request.data))
         async with self._calls.open(body, context) as call:
             content_type = _EVENTS
             while body.streams and (payloads := await call.read()):
@@ -45,18 +47,25 @@ class ChatService:
         self, request: CreateChatCompletionRequest, context: CallContext
     ) -> ChatCompletion:
         """One whole answer."""
-        async with self._calls.open(to_body(request, streams=False), context) as call:
+        body = await _read(request.ByteSize(), lambda: to_body(request, streams=False))
+        async with self._calls.open(body, context) as call:
             return to_completion(call.answer, call.provider)
 
     async def stream_chat_completion(
         self, request: CreateChatCompletionRequest, context: CallContext
     ) -> AsyncIterator[ChatCompletionChunk]:
         """The answer in pieces."""
-        async with self._calls.open(to_body(request, streams=True), context) as call:
+        body = await _read(request.ByteSize(), lambda: to_body(request, streams=True))
+        async with self._calls.open(body, context) as call:
             while payloads := await call.read():
                 for payload in payloads:
                     if payload != DONE:
                         yield to_chunk(payload, call.provider)
+
+
+async def _read(size: int, read: Callable[[], GovernedBody]) -> GovernedBody:
+    """The body, read in a thread where that takes long enough to keep others waiting."""
+    return read() if size <= _BYTES_ON_LOOP else await asyncio.to_thread(read)
 
 
 def _check_content_type(content_type: str) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
+from server.chat import service, typed_request
+from server.chat.governed_body import GovernedBody, read_body
 from server.models.errors import ModelNotFoundError, ModelUnpricedError
 from server.rpc.errors import InvalidArgumentError
 from tests.chat.workbench import API_KEY, INPUT_NANO, MODEL, OUTPUT_NANO, ModelRow, Workbench, ask
 from tests.support.provider_double import ProviderDouble, Script, ToolCall, Usage
+from tollbridge.chat.v1.chat_pb2 import ChatMessage
+from tollbridge.chat.v1.chat_service_pb2 import CreateChatCompletionRequest
 
 
 async def test_a_unary_answer_is_the_providers_bytes(bench: Workbench, provider: ProviderDouble) -> None:
@@ -182,6 +187,28 @@ async def test_a_provider_without_stream_usage_is_not_asked_for_it(bench: Workbe
     assert "stream_options" not in provider.requests[0].json
     assert answer.chunks[-1]["usage"]["completion_tokens"] == 8
     assert (await bench.event()).estimated
+
+
+@pytest.mark.parametrize(("size", "off_loop"), [(200 * 1024, False), (300 * 1024, True)])
+@pytest.mark.parametrize("typed", [True, False])
+async def test_large_bodies_are_read_off_the_loop(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, size: int, off_loop: bool, typed: bool
+) -> None:
+    threads: list[bool] = []
+
+    def read(data: bytes) -> GovernedBody:
+        threads.append(threading.current_thread() is not threading.main_thread())
+        return read_body(data)
+
+    for module in (service, typed_request):
+        monkeypatch.setattr(module, "read_body", read)
+    text = "word " * (size // 5)
+    if typed:
+        request = CreateChatCompletionRequest(model=MODEL, messages=[ChatMessage(role="user", content=text)])
+        await bench.service.create_chat_completion(request, bench.context())
+    else:
+        await bench.chat(ask(messages=[{"role": "user", "content": text}]))
+    assert threads == [off_loop]
 
 
 async def test_a_large_prompt_crosses_whole(bench: Workbench, provider: ProviderDouble) -> None:

@@ -58,6 +58,7 @@ def test_other_shapes_of_content_count_all_that_came() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "image"}, "b", 7]
     assert _tokens({"content": parts, "tool_calls": calls, "reasoning_content": "hm"}) == (3, 1)
     assert _tokens({"content": [], "reasoning": [{"text": "hm"}], "function_call": {"arguments": "1"}}) == (1, 1)
+    assert _tokens({"content": [{"text": "\ud83d"}]}) == (1, 0)
     assert _tokens({"content": "a", "tool_calls": {"0": 1}, "refusal": 5}) == (1, 0)
 
 
