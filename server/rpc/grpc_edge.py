@@ -94,8 +94,14 @@ class GrpcEdge(grpc.GenericRpcHandler):
 
 
 def trusted_metadata(pairs: Sequence[tuple[str, str | bytes]]) -> Mapping[str, str | bytes]:
-    """The caller's metadata without reserved and forwarded names, which nobody may write; a repeated name: its last."""
-    return {name: value for name, value in pairs if not name.startswith(_RESERVED) and name not in _FORWARDED}
+    """The caller's metadata without reserved and forwarded names, which nobody may write; a repeated name: its last.
+
+    Two credentials are none: nobody knows which one is meant.
+    """
+    found = {name: value for name, value in pairs if not name.startswith(_RESERVED) and name not in _FORWARDED}
+    if sum(name == "authorization" for name, _ in pairs) > 1:
+        del found["authorization"]
+    return found
 
 
 def ip_of(peer: str) -> str:

@@ -52,6 +52,13 @@ async def test_protobuf_nested_beyond_its_depth_is_invalid(channel: grpc.aio.Cha
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_two_credentials_are_none(channel: grpc.aio.Channel) -> None:
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/{SERVICE}/Guarded")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(b"", metadata=(("authorization", "Bearer good"), ("authorization", "Bearer good")))
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
 async def test_an_unknown_method_is_unimplemented(channel: grpc.aio.Channel) -> None:
     error = await failure(channel, "Nothing", b"", "good")
     assert error.code() is grpc.StatusCode.UNIMPLEMENTED
