@@ -23,7 +23,8 @@ _LEAST_AUDIO_BYTES_A_SECOND: Final = 1000
 """8 kbit/s: the thinnest MP3 there is. Anything richer lasts shorter."""
 
 _TOOL_TYPES: Final = frozenset({"function", "custom"})
-_EMPTY: Final[tuple[object, ...]] = (None, [], {}, "", False)
+_EMPTY: Final[tuple[object, ...]] = (None, [], "", False)
+"""Values that ask for nothing. An empty object is not among them: `web_search_options: {}` asks for a search."""
 _UNBOUNDED: Final = {
     "web_search_options": "web search",
     "search_parameters": "search",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -99,10 +100,14 @@ def _error_object(body: bytes) -> Mapping[str, Any]:
     return described if isinstance(described, dict) else {}
 
 
+_CLASS: Final = re.compile(r"\[json\.exception\.[^\]]*\] ?")
+"""What llama.cpp's parser puts before its texts: a name out of its source."""
+
+
 def _text(provider: Provider, value: object, longest: int) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool):
         return ""
-    return without_credential(provider, str(value))[:longest]
+    return _CLASS.sub("", without_credential(provider, str(value)))[:longest]
 
 
 def without_credential(provider: Provider, text: str) -> str:
