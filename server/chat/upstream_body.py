@@ -39,11 +39,14 @@ def join(members: Mapping[str, bytes | memoryview]) -> bytes:
 def _set_limit(
     members: dict[str, bytes | memoryview], body: GovernedBody, model: CallableModel, limit: int | None
 ) -> None:
-    wanted = body.max_tokens if limit is None else limit
+    asked = body.max_tokens
+    wanted = asked if limit is None else limit
     if wanted is None:
         return
+    # No more than the model's maximum is held for.
+    wanted = min(wanted, model.max_output_tokens)
     given = [key for key in _LIMITS if key in members]
-    if limit is None and given == [model.max_tokens_field]:
+    if wanted == asked and given == [model.max_tokens_field]:
         return
     for key in given:
         del members[key]

@@ -78,6 +78,15 @@ async def test_one_limit_goes_up_in_the_field_that_the_model_takes(
     assert (event.output, event.excess) == (500 if sent is None else sent, 0)
 
 
+async def test_more_than_the_models_maximum_is_not_asked_for(bench: Workbench, provider: ProviderDouble) -> None:
+    """No more than the maximum is held for, whatever the provider would write."""
+    await bench.add_model(ModelRow(id="short", upstream=MODEL, max_output_tokens=20), provider.url)
+    provider.next(Script(tokens=500))
+    await bench.chat(ask(model="short", max_completion_tokens=400))
+    event = await bench.event()
+    assert (event.output, event.excess) == (20, 0)
+
+
 async def test_a_limit_in_the_models_own_field_keeps_its_place(bench: Workbench, provider: ProviderDouble) -> None:
     body = b'{"max_completion_tokens" : 9,"model":"gpt-double","messages":[{"role":"user","content":"a"}],"x":1.0}'
     await bench.chat(body)
