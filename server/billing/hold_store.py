@@ -19,7 +19,8 @@ _HOLD: Final = "SELECT * FROM ledger_hold($1, $2, $3, $4, $5, $6, $7, $8, $9, $1
 
 # An open hold, in the shape of ledger_hold's answer. What is available is not looked up again.
 _GET_OPEN_HOLD: Final = """
-SELECT 'held' AS outcome, account_id AS account, funding, 0::bigint AS available FROM open_hold WHERE id = $1
+SELECT 'held' AS outcome, h.account_id AS account, h.funding, 0::bigint AS available, coalesce(s.plan_id, '') AS plan
+FROM open_hold h LEFT JOIN subscription s ON s.org_id = h.org_id AND s.end_time IS NULL WHERE h.id = $1
 """
 
 # Holds of one process, by expiry, with what their usage event needs.

@@ -54,6 +54,8 @@ class Hold:
     """Nano-dollars held; 0 for calls that cost nothing."""
     available: int
     """Nano-dollars that are left after it, over all accounts that may pay for the model. 0 where nothing is held."""
+    plan_id: str = ""
+    """The plan in force; empty where nothing is held."""
 
 
 class Holds:
@@ -97,7 +99,7 @@ class Holds:
             await self._sleep(wait)
             row = await self._try(org_id, hold_id, *arguments, *about)
         _raise_refusal(row["outcome"], amount, row["available"])
-        return Hold(hold_id, org_id, row["account"], row["funding"], amount, row["available"] or 0)
+        return Hold(hold_id, org_id, row["account"], row["funding"], amount, row["available"] or 0, row["plan"])
 
     async def _try(self, org_id: UUID, hold_id: UUID, *arguments: object) -> asyncpg.Record:
         """One try, and a second where the connection was lost: the first may have come through, which is then found."""

@@ -37,6 +37,7 @@ def describe(
         cost=money.to_text(charged),
         currency=_CURRENCY,
         available="" if settlement is None else money.to_text(settlement.available),
+        plan_id=hold.plan_id,
         model=call.model_id,
         provider=call.provider,
         estimated=call.estimated,

@@ -438,9 +438,9 @@ class Outcome(message.Message):
     currency: builtins.str
     """"USD"."""
     available: builtins.str
-    """What the organization can still reserve after it."""
+    """What the account that paid can still reserve after it; empty where nothing was held or the books are not closed yet."""
     plan_id: builtins.str
-    """Id of the plan in force."""
+    """Id of the plan in force; empty for models that cost nothing."""
     model: builtins.str
     """The model that was asked for."""
     provider: builtins.str

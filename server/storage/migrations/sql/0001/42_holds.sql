@@ -1,7 +1,7 @@
 -- Holds: reserve the worst case of a call, then charge what it cost. One statement each, so one transaction each.
 
 -- Reserves from the first account that covers the amount. Answers the outcome:
---   "held"             account, funding and what is available after it over all accounts usable for the model
+--   "held"             account, funding, plan, and what is available after it over all accounts usable for the model
 --   "reserved"         enough is posted, but other open holds stand in the way
 --   "insufficient"     not enough; `available` is the most that one account can cover
 --   "no_subscription"  no plan in force
@@ -9,7 +9,7 @@
 CREATE FUNCTION ledger_hold(
     p_org uuid, p_id uuid, p_amount bigint, p_process uuid, p_expire timestamptz, p_call uuid, p_model text,
     p_key uuid, p_user uuid, p_request text, p_streamed boolean, p_create timestamptz,
-    OUT outcome text, OUT account uuid, OUT funding text, OUT available bigint
+    OUT outcome text, OUT account uuid, OUT funding text, OUT available bigint, OUT plan text
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -20,7 +20,8 @@ DECLARE
     v_posted boolean;
 BEGIN
     PERFORM ledger_guard(p_org);
-    IF NOT EXISTS (SELECT FROM subscription WHERE org_id = p_org AND end_time IS NULL) THEN
+    SELECT s.plan_id INTO plan FROM subscription s WHERE s.org_id = p_org AND s.end_time IS NULL;
+    IF plan IS NULL THEN
         outcome := 'no_subscription';
         RETURN;
     END IF;
