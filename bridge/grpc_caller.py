@@ -105,19 +105,27 @@ class _GrpcReply:
     def __init__(self, call: Any) -> None:
         self._call = call
         self._initial: Metadata | None = None
+        self._ahead: Any = None
+        """The first message (or the end), where it was read before it was asked for."""
         self._trailing: Metadata = ()
 
     async def initial_metadata(self) -> Metadata:
         """Waits for the initial metadata. Raises `Refusal` where the call ended before any was sent."""
         if self._initial is None:
-            self._initial = _pairs(await self._guard(self._call.initial_metadata()))
-            if not self._initial and self._call.done():
-                await self._raise_unless_ok()
+            initial = _pairs(await self._guard(self._call.initial_metadata()))
+            if not initial:
+                # None was sent, or the call ended without any; which of the two only the first message tells.
+                self._ahead = await self._guard(self._call.read())
+                if self._ahead is grpc.aio.EOF:
+                    await self._raise_unless_ok()
+            self._initial = initial
         return self._initial
 
     async def read(self) -> Message | None:
         """The next message, or None after the last. Raises `Refusal`."""
-        message = await self._guard(self._call.read())
+        message, self._ahead = self._ahead, None
+        if message is None:
+            message = await self._guard(self._call.read())
         if message is not grpc.aio.EOF:
             assert isinstance(message, Message)
             return message

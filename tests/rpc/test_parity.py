@@ -168,8 +168,9 @@ async def test_a_method_without_an_access_option_is_not_served(wire: Wire) -> No
 
 
 async def test_a_deadline_reaches_the_handler(wire: Wire) -> None:
-    refusal = await refused(wire, "Echo", act="wait", timeout=0.2)
-    assert refusal.code == 4
+    call = asyncio.ensure_future(refused(wire, "Echo", act="wait", timeout=1.5))
+    await asyncio.wait_for(wire.servicer.waiting.wait(), 1.4)
+    assert (await call).code == 4
     await asyncio.wait_for(wire.servicer.left.wait(), 2)
 
 
