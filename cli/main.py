@@ -25,6 +25,9 @@ class Subcommand:
 
 SUBCOMMANDS: Final = {
     "serve": Subcommand("cli.serve", "serve", "Start everything on this machine."),
+    "server": Subcommand("cli.server", "server", "Serve gRPC against a database elsewhere."),
+    "bridge": Subcommand("cli.bridge", "bridge", "Serve REST before gRPC servers elsewhere."),
+    "jobs": Subcommand("cli.jobs", "jobs", "Do the background work of a database elsewhere."),
     "migrate": Subcommand("cli.migrate", "migrate", "Bring a database to this version."),
     "keys": Subcommand("cli.keys", "app", "Create, list and revoke keys."),
     "users": Subcommand("cli.users", "app", "Create administrators."),

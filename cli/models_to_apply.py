@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from cli.embedded.model import MODEL_NAME
@@ -28,26 +30,36 @@ LOCAL_CONTEXT: Final = 2048
 """Tokens that each of the local model's slots has room for."""
 
 
-def read(launch: Launch, now: datetime) -> ModelConfig:
+def read(path: Path | None, now: datetime) -> ModelConfig:
     """The config file, or nothing without one. Raises `ConfigFileError`."""
-    if launch.config_file is None:
+    if path is None:
         return ModelConfig((), ())
-    found = config_file.read(launch.config_file, os.environ, partial(known.look_up, now=now))
+    found = config_file.read(path, os.environ, partial(known.look_up, now=now))
     taken = [row.name for row in found.providers if row.name == LOCAL_PROVIDER]
     taken += [row.name for row in found.models if row.name == MODEL_NAME]
     if taken:
-        raise ConfigFileError(str(launch.config_file), None, "name", f"{taken[0]!r} is the embedded model's")
+        raise ConfigFileError(str(path), None, "name", f"{taken[0]!r} is the embedded model's")
     return found
 
 
 async def apply(launch: Launch, ground: Ground) -> None:
     """Makes the catalogue what this start names. Raises `ConfigFileError`."""
-    named = read(launch, ground.clock.now())
+    named = read(launch.config_file, ground.clock.now())
     providers, models = list(named.providers), list(named.models)
     if launch.model_base_url is not None:
         key = launch.model_api_key or ""
         providers.insert(0, ProviderEntry(LOCAL_PROVIDER, "openai", launch.model_base_url, key))
         models.insert(0, _local_model())
+    await _write(ground, providers, models)
+
+
+async def apply_file(path: Path, ground: Ground) -> None:
+    """Makes the catalogue what the config file names. Raises `ConfigFileError`."""
+    named = read(path, ground.clock.now())
+    await _write(ground, named.providers, named.models)
+
+
+async def _write(ground: Ground, providers: Sequence[ProviderEntry], models: Sequence[ModelEntry]) -> None:
     sealer = ground.root.sealer("provider-credential")
     async with ground.database.privileged(Role.KEEPER) as transaction:
         await apply_config(transaction, sealer, providers, models, ground.clock.now())

@@ -28,8 +28,8 @@ from cli import log
 from cli.in_process_caller import InProcessCaller
 from cli.launch import Launch
 from server import config
-from server.app import VERSION, Capabilities, Ground, Server
-from server.config import Settings
+from server.app import Capabilities, Ground, Server
+from server.config import VERSION, Settings
 from server.storage.database import DatabaseUnavailableError
 
 GENERATED: Final = Path(__file__).resolve().parent.parent / "generated"

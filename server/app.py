@@ -73,7 +73,6 @@ from server.usage.metering import Meter
 from server.usage.reports import UsageReports
 from server.usage.service import UsageService
 
-VERSION: Final = "0.1.0"
 ISSUER: Final = "tollbridge"
 _HEARTBEAT_SECONDS: Final = 3.0
 _REAP_SECONDS: Final = 10.0
@@ -158,8 +157,20 @@ class Capabilities:
 class Server:
     """The server of one process: `start`, serve, `stop`."""
 
-    def __init__(self, ground: Ground, capabilities: Capabilities, data_dir: Path) -> None:
-        """Makes client sessions, so it wants the running event loop. `data_dir` holds the processes' locks."""
+    def __init__(
+        self,
+        ground: Ground,
+        capabilities: Capabilities,
+        data_dir: Path,
+        *,
+        share_port: bool = True,
+        run_jobs: bool = True,
+    ) -> None:
+        """Makes client sessions, so it wants the running event loop. `data_dir` holds the processes' locks.
+
+        `share_port` lets several processes listen on one gRPC port; without `run_jobs` the work that is once per
+        database is left to a `Jobs` elsewhere.
+        """
         self._ground = ground
         self._capabilities = capabilities
         database, clock = ground.database, ground.clock
@@ -184,9 +195,10 @@ class Server:
             GrpcEdge(self.methods, self.pipeline, self.new_request_id),
             sorted({path.split("/")[1] for path in self.methods}),
             reflect=not ground.settings.production,
-            share_port=True,
+            share_port=share_port,
         )
-        self._schedule = Schedule(database, self._loops(data_dir))
+        loops: list[Loop | SharedLoop] = [*self._loops(data_dir), *(shared_loops() if run_jobs else ())]
+        self._schedule = Schedule(database, loops)
 
     @property
     def clock(self) -> Clock:
@@ -261,13 +273,45 @@ class Server:
             new_id=self._ground.new_id,
         )
 
-    def _loops(self, data_dir: Path) -> list[Loop | SharedLoop]:
+    def _loops(self, data_dir: Path) -> list[Loop]:
         database, clock = self._ground.database, self._ground.clock
         reaper = Reaper(database, data_dir / "processes", self._process.id, InterruptedCalls(), self._holds.lost)
         return [
             Loop("heartbeat", _HEARTBEAT_SECONDS, lambda: self._process.beat(clock.now())),
             Loop("invalidation", 0.0, self._invalidations.run),
             Loop("reaper", _REAP_SECONDS, lambda: reaper.reap(clock.now())),
-            SharedLoop("invalidation-sweep", _SWEEP_SECONDS, invalidation.sweep),
-            SharedLoop("outbox-sweep", _SWEEP_SECONDS, outbox.sweep),
         ]
+
+
+def shared_loops() -> list[SharedLoop]:
+    """The background work that one process of a database does at a time, whoever has it on: a server or `Jobs`."""
+    return [
+        SharedLoop("invalidation-sweep", _SWEEP_SECONDS, invalidation.sweep),
+        SharedLoop("outbox-sweep", _SWEEP_SECONDS, outbox.sweep),
+    ]
+
+
+class Jobs:
+    """Background work without a server: what is once per database, and the burial of dead servers."""
+
+    def __init__(self, ground: Ground, data_dir: Path) -> None:
+        """`data_dir` is the servers', where their locks can be reached; another proves nobody dead."""
+        self._ground = ground
+        reaper = Reaper(ground.database, data_dir / "processes", ground.new_id(), InterruptedCalls(), {})
+        loops: list[Loop | SharedLoop] = [
+            Loop("reaper", _REAP_SECONDS, lambda: reaper.reap(ground.clock.now())),
+            *shared_loops(),
+        ]
+        self._schedule = Schedule(ground.database, loops)
+
+    async def ready(self) -> bool:
+        """Whether PostgreSQL answers."""
+        return await self._ground.database.ready()
+
+    def start(self) -> None:
+        """Begins the loops."""
+        self._schedule.start()
+
+    async def stop(self) -> None:
+        """Ends the loops; a transaction that was under way is rolled back."""
+        await self._schedule.stop()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import string
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+VERSION: Final = "0.1.0"
 
 _WEAK_SECRETS: Final = (
     *("secret", "changeme", "change-me", "password", "default", "your-", "example", "insecure", "tollbridge"),
@@ -24,8 +26,8 @@ class SettingsError(Exception):
     """Settings that the server does not start with; the text names each."""
 
 
-class Settings(BaseSettings):
-    """What a deployment can set. Options of `tollbridge serve` stand in its --help."""
+class EdgeSettings(BaseSettings):
+    """What each process reads, a bridge on a machine of its own too: nothing that would open the database."""
 
     model_config = SettingsConfigDict(env_prefix="TOLLBRIDGE_", frozen=True, extra="ignore")
 
@@ -34,6 +36,57 @@ class Settings(BaseSettings):
         validation_alias="ENVIRONMENT",
         description="`production` refuses weak secrets, open registration and automatic accounts.",
     )
+    bridge_secret: SecretStr | None = Field(
+        None,
+        validation_alias="BRIDGE_SECRET",
+        description="Shared by servers and the bridges before them, at least 32 characters: by it a bridge on another "
+        "machine proves itself.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins that browsers may call from, exact, separated by commas. Default: none."
+    )
+    drain_seconds: float = Field(
+        8.0, ge=0, le=600, description="Time that running calls get when the server stops, in seconds."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_exact(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [origin for origin in value if not _ORIGIN.fullmatch(origin)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is no origin, such as https://app.example.com (no path, no wildcard)")
+        return value
+
+    @field_validator("bridge_secret")
+    @classmethod
+    def _bridge_secret_is_strong(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        problem = weakness(value.get_secret_value())
+        if problem:
+            raise ValueError(f"{problem}; it needs at least 32 random characters")
+        return value
+
+    @property
+    def production(self) -> bool:
+        """Whether the strict rules hold."""
+        return self.environment == "production"
+
+
+_Kind = TypeVar("_Kind", bound=EdgeSettings)
+
+
+class Settings(EdgeSettings):
+    """What a deployment can set. Options of `tollbridge serve` stand in its --help."""
+
     jwt_secret: SecretStr | None = Field(
         None,
         validation_alias="JWT_SECRET",
@@ -65,9 +118,6 @@ class Settings(BaseSettings):
     wrong_credentials_per_address: int = Field(
         120, ge=10, description="Wrong passwords and keys that an address may send in 5 minutes before it must wait."
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Origins that browsers may call from, exact, separated by commas. Default: none."
-    )
     provider_connect_seconds: float = Field(5.0, gt=0, le=60, description="Time to connect to a provider, in seconds.")
     provider_first_byte_seconds: float = Field(
         120.0, gt=0, le=3600, description="Time until a provider's first byte, in seconds."
@@ -75,31 +125,12 @@ class Settings(BaseSettings):
     provider_idle_seconds: float = Field(
         60.0, gt=0, le=3600, description="Silence after which a provider's stream counts as dead, in seconds."
     )
-    drain_seconds: float = Field(
-        8.0, ge=0, le=600, description="Time that running calls get when the server stops, in seconds."
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
     @field_validator("key_prefix")
     @classmethod
     def _prefix_is_plain(cls, value: str) -> str:
         if not 2 <= len(value) <= 32 or not set(value) <= _BASE62 | {"_", "-"}:
             raise ValueError("must be 2 to 32 letters, digits, `_` or `-`")
-        return value
-
-    @field_validator("cors_origins", mode="before")
-    @classmethod
-    def _split_origins(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _origins_are_exact(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        wrong = [origin for origin in value if not _ORIGIN.fullmatch(origin)]
-        if wrong:
-            raise ValueError(f"{wrong[0]!r} is no origin, such as https://app.example.com (no path, no wildcard)")
         return value
 
     @field_validator("database_url", "database_owner_url")
@@ -128,11 +159,6 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def production(self) -> bool:
-        """Whether the strict rules hold."""
-        return self.environment == "production"
-
-    @property
     def registration_open(self) -> bool:
         """Whether anyone may register."""
         return not self.production if self.open_registration is None else self.open_registration
@@ -151,10 +177,12 @@ def weakness(secret: str) -> str:
 
 def load() -> Settings:
     """The settings of this process. Raises `SettingsError` with one line for each that is wrong, values left out."""
-    try:
-        return Settings()  # type: ignore[call-arg]
-    except ValidationError as error:
-        raise SettingsError("\n".join(_line(row["loc"], row["msg"]) for row in error.errors())) from None
+    return _read(Settings)
+
+
+def load_edge() -> EdgeSettings:
+    """The settings of a process without a database. Raises `SettingsError` likewise."""
+    return _read(EdgeSettings)
 
 
 def root_secret(settings: Settings, secret_file: Path) -> bytes:
@@ -165,6 +193,13 @@ def root_secret(settings: Settings, secret_file: Path) -> bytes:
         return secret_file.read_bytes().strip()
     except OSError as error:
         raise SettingsError(f"JWT_SECRET is not set and {secret_file} cannot be read: {error.strerror}") from error
+
+
+def _read(kind: type[_Kind]) -> _Kind:
+    try:
+        return kind()  # type: ignore[call-arg]
+    except ValidationError as error:
+        raise SettingsError("\n".join(_line(row["loc"], row["msg"]) for row in error.errors())) from None
 
 
 def _line(location: tuple[int | str, ...], message: str) -> str:

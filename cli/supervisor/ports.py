@@ -51,6 +51,11 @@ def open_ports(host: str, http_port: int, grpc_port: int, patience: float = 0.0)
     return Ports(http, grpc)
 
 
+def listen(host: str, port: int, option: str) -> socket.socket:
+    """A listening socket, 0 meaning any free port. Raises ServeError naming the port and the `option`."""
+    return _patiently(lambda: _listen(host, port), f"{option} {port}", host, 0.0)
+
+
 def _patiently(take: Callable[[], socket.socket], option: str, host: str, patience: float) -> socket.socket:
     give_up = time.monotonic() + patience
     while True:

@@ -1,0 +1,127 @@
+"""`tollbridge server`: the gRPC server as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import structlog
+import typer
+
+from cli import log, models_to_apply, process
+from cli.serve import CHECKOUT_DATA
+from cli.status_port import status_port
+from cli.storage_checks import PreparationError, check_contents, check_database, check_revision, check_valkey
+from cli.supervisor.exposure import reachable_host
+from server import config
+from server.app import Capabilities, Ground, Server
+from server.config import Settings
+from server.models.config_errors import ConfigFileError
+from server.storage.database import DatabaseUnavailableError
+
+SETTLE_SECONDS: Final = 1.5
+REFUSALS: Final = (PreparationError, config.SettingsError, ConfigFileError, DatabaseUnavailableError)
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """What `tollbridge server` was asked to do."""
+
+    host: str
+    grpc_port: int
+    status_host: str
+    status_port: int | None
+    data_dir: Path
+    config_file: Path | None
+    jobs: bool
+    ready_file: Path | None
+    database_url: str
+    redis_url: str
+
+
+def server(
+    host: Annotated[str, typer.Option(envvar="HOST", help="Address that gRPC listens on.")] = "127.0.0.1",
+    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="gRPC; 0: any free port.")] = 50051,
+    status_host: Annotated[str, typer.Option(help="Address of --status-port.")] = "127.0.0.1",
+    status_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="HTTP port of /metrics and /health; unset: none.")
+    ] = None,
+    data_dir: Annotated[
+        Path,
+        typer.Option(help="Holds processes/, by whose locks a dead server is recognised.", show_default="data/"),
+    ] = CHECKOUT_DATA,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="TOML file that names providers and models; applied at the start.")
+    ] = None,
+    jobs: Annotated[
+        bool, typer.Option(help="Do the background work that is once per database here too; off where jobs does it.")
+    ] = True,
+    ready_file: Annotated[Path | None, typer.Option(help="Write addresses here (mode 600) once it serves.")] = None,
+) -> None:
+    """Serve gRPC against a PostgreSQL and a Valkey of your own (DATABASE_URL, REDIS_URL, JWT_SECRET).
+
+    `tollbridge migrate` comes first: a server never changes the schema. SIGTERM drains for TOLLBRIDGE_DRAIN_SECONDS.
+    """
+    try:
+        settings = config.load()
+    except config.SettingsError as error:
+        process.refuse(str(error), 2)
+    options = ServerOptions(
+        host=host,
+        grpc_port=grpc_port,
+        status_host=status_host,
+        status_port=status_port,
+        data_dir=data_dir.absolute(),
+        config_file=config_file,
+        jobs=jobs,
+        ready_file=ready_file,
+        database_url=process.needed("DATABASE_URL"),
+        redis_url=process.needed("REDIS_URL"),
+    )
+    log.configure(settings.log_level)
+    process.run(lambda stop: serve(options, settings, stop), REFUSALS)
+
+
+async def serve(options: ServerOptions, settings: Settings, stop: asyncio.Event) -> None:
+    """Serves until `stop` is set, then drains. Raises what `REFUSALS` names, StartError and OSError."""
+    await check_database(options.database_url, settings.production)
+    await check_valkey(options.redis_url)
+    await check_revision(options.database_url)
+    logger = structlog.get_logger("server")
+    async with _running(options, settings) as (running, port), status_port(options, running.ready) as status:
+        address = f"{reachable_host(options.host)}:{port}"
+        with process.ready_file(options.ready_file, {"grpc": address, **status}):
+            logger.info("serving", grpc=address, **status)
+            await stop.wait()
+            logger.info("draining")
+        await running.drain(settings.drain_seconds)
+
+
+@asynccontextmanager
+async def _running(options: ServerOptions, settings: Settings) -> AsyncIterator[tuple[Server, int]]:
+    root = config.root_secret(settings, options.data_dir / "secret")
+    ground = await Ground.open(settings, root, options.database_url, options.redis_url)
+    try:
+        capabilities = Capabilities(ground)
+        try:
+            await check_contents(ground, capabilities)
+            if options.config_file is not None:
+                await models_to_apply.apply_file(options.config_file, ground)
+            running = Server(ground, capabilities, options.data_dir, share_port=False, run_jobs=options.jobs)
+            port = await running.start(f"{_bracketed(options.host)}:{options.grpc_port}")
+            try:
+                yield running, port
+            finally:
+                await running.stop(SETTLE_SECONDS)
+        finally:
+            capabilities.close()
+    finally:
+        await ground.close()
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
