@@ -41,7 +41,7 @@ from server.chat.chat_calls import ChatCalls
 from server.chat.providers.aiohttp_transport import AiohttpTransport, Patience
 from server.chat.providers.openai import OpenAIProvider
 from server.chat.service import ChatService
-from server.config import Settings
+from server.config import VERSION, Settings
 from server.foundation import ids
 from server.foundation.clock import Clock, SystemClock
 from server.foundation.ids import NewId
@@ -58,6 +58,9 @@ from server.organizations.directory import OrganizationDirectory
 from server.organizations.service import OrganizationService
 from server.plans.service import PlanService
 from server.plans.subscriptions import Subscriptions
+from server.platform.endpoints import endpoints_of
+from server.platform.health import DATABASE, HealthChecks
+from server.platform.service import PlatformService
 from server.rpc.call_log import CallLog
 from server.rpc.grpc_edge import GrpcEdge
 from server.rpc.grpc_server import GrpcServer
@@ -176,6 +179,7 @@ class Server:
         database, clock = ground.database, ground.clock
         self._process = RunningProcess(database, data_dir / "processes", ground.new_id())
         self._holds = Holds(database, self._process.id)
+        self._reports = UsageReports(database, clock)
         self._chat_calls = self._make_chat_calls()
         self._invalidations = Invalidations(
             database,
@@ -211,11 +215,14 @@ class Server:
 
     async def ready(self) -> bool:
         """Whether PostgreSQL and Valkey answer. Providers are not asked."""
+        return await self._cache_ready() and await self._ground.database.ready()
+
+    async def _cache_ready(self) -> bool:
         try:
             await self._ground.valkey.ping()
         except (RedisError, OSError):
             return False
-        return await self._ground.database.ready()
+        return True
 
     async def start(self, grpc_address: str) -> int:
         """Serves gRPC on `host:port` and begins the background loops; returns the port.
@@ -242,7 +249,7 @@ class Server:
         """Every service, on one screen."""
         ground, parts = self._ground, self._capabilities
         database, clock, paginator = ground.database, ground.clock, parts.paginator
-        return [
+        servicers: list[object] = [
             AuthService(
                 parts.registrar,
                 SignIn(database, parts.sessions, parts.hasher, parts.throttle, clock),
@@ -255,9 +262,15 @@ class Server:
             PlanService(database, paginator),
             ModelService(parts.catalogue),
             BillingService(database, clock, paginator, Adjustments(database, clock, ground.new_id)),
-            UsageService(database, paginator, UsageReports(database, clock)),
+            UsageService(database, paginator, self._reports),
             ChatService(self._chat_calls),
         ]
+        names = [PlatformService.NAME, *(getattr(servicer, "NAME", "") for servicer in servicers)]
+        return [PlatformService(self._health_checks(), VERSION, endpoints_of(names)), *servicers]
+
+    def _health_checks(self) -> HealthChecks:
+        probes = {DATABASE: self._ground.database.ready, "cache": self._cache_ready}
+        return HealthChecks(self._ground.clock, probes)
 
     def _make_chat_calls(self) -> ChatCalls:
         settings = self._ground.settings
@@ -268,6 +281,7 @@ class Server:
             catalogue=self._capabilities.catalogue,
             holds=self._holds,
             meter=Meter(self._ground.database),
+            reports=self._reports,
             providers={"openai": OpenAIProvider(AiohttpTransport(patience))},
             clock=self._ground.clock,
             new_id=self._ground.new_id,

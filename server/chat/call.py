@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
+from uuid import UUID
+
+import structlog
 
 from server.billing.holds import Hold, HoldDetail
 from server.chat import outcome
@@ -35,7 +38,9 @@ from server.models.catalogue import CallableModel, Catalogue, TokenCounts
 from server.models.errors import ModelNotFoundError
 from server.rpc.context import CallContext
 from server.rpc.errors import ApiError, FieldViolation, rule
+from server.storage.database import DatabaseUnavailableError
 from server.usage.metering import CLIENT_LEFT, COMPLETE, DEADLINE, PROVIDER_FAILED, MeteredCall, Settlement
+from server.usage.reports import Current, UsageReports
 
 CLAMPED_HEADER: Final = "x-tollbridge-max-tokens-clamped"
 PROCESSING_HEADER: Final = "openai-processing-ms"
@@ -44,6 +49,7 @@ _OK: Final = 200
 _CLIENT_CLOSED: Final = 499
 _TIMED_OUT: Final = 504
 _DEADLINE_SLACK_SECONDS: Final = 0.01
+_log = structlog.get_logger("chat")
 _TOO_LONG: Final = "the call lasted longer than calls may"
 
 
@@ -56,6 +62,7 @@ class Toolbox:
     providers: Mapping[str, ChatProvider]
     """Adapters by kind."""
     settlements: Settlements
+    reports: UsageReports
     tokenizers: Tokenizers
     clock: Clock
     new_id: NewId
@@ -245,17 +252,27 @@ class ChatCall:
             # Only now: the last bytes of a complete answer came meanwhile, so that its connection can be kept.
             self._close_upstream()
         if metered:
-            self._tell_outcome(metered[0], self._admitted, settlement)
+            await self._tell_outcome(metered[0], self._admitted, settlement)
 
-    def _tell_outcome(self, call: MeteredCall, admitted: Admitted, settlement: Settlement | None) -> None:
+    async def _tell_outcome(self, call: MeteredCall, admitted: Admitted, settlement: Settlement | None) -> None:
+        asked = self._context.metadata.get(outcome.QUOTA_KEY) == outcome.TODAY
         described = outcome.describe(
             call,
             admitted.hold,
             settlement,
             max_tokens_clamped=admitted.answer_bound if admitted.clamped else 0,
             cutoff="balance" if self._was_cut else "",
+            today=await self._read_today(call.org_id) if asked else None,
         )
         self._context.trailing_metadata.append((outcome.METADATA_KEY, described))
+
+    async def _read_today(self, org_id: UUID) -> Current | None:
+        """Today's usage with this call in it; None where it cannot be read, which is no reason to fail the call."""
+        try:
+            return await self._tools.reports.current(org_id)
+        except (DatabaseUnavailableError, ApiError) as error:
+            _log.warning("today's usage is not told", error=str(error), request_id=self._context.request_id)
+            return None
 
     @property
     def _was_cut(self) -> bool:

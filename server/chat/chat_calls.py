@@ -19,6 +19,7 @@ from server.foundation.ids import NewId
 from server.models.catalogue import Catalogue
 from server.rpc.context import CallContext
 from server.usage.metering import Meter
+from server.usage.reports import UsageReports
 
 LONGEST_CALL: Final = timedelta(minutes=30)
 _HOLD_SLACK: Final = timedelta(minutes=5)
@@ -33,6 +34,7 @@ class ChatCalls:
         catalogue: Catalogue,
         holds: Holds,
         meter: Meter,
+        reports: UsageReports,
         providers: Mapping[str, ChatProvider],
         clock: Clock,
         new_id: NewId,
@@ -46,6 +48,7 @@ class ChatCalls:
             admission=Admission(holds, tokenizers, longest_call + _HOLD_SLACK),
             providers=providers,
             settlements=Settlements(meter, sleep),
+            reports=reports,
             tokenizers=tokenizers,
             clock=clock,
             new_id=new_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from server.foundation import money
 from tollbridge.plans.v1 import plan_pb2
@@ -38,6 +39,15 @@ class Plan:
     limits: PlanLimits
 
 
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What an organization is on."""
+
+    plan: Plan
+    """At the version subscribed to."""
+    start_time: datetime
+
+
 def limits_to_proto(limits: PlanLimits) -> plan_pb2.PlanLimits:
     """The limits as callers see them; those that are None are absent."""
     return plan_pb2.PlanLimits(
@@ -65,3 +75,10 @@ def to_proto(plan: Plan) -> plan_pb2.Plan:
         family=plan.family,
         included=plan.included,
     )
+
+
+def subscription_to_proto(subscription: Subscription) -> plan_pb2.Subscription:
+    """The subscription as its organization sees it."""
+    message = plan_pb2.Subscription(plan=to_proto(subscription.plan), status="active")
+    message.start_time.FromDatetime(subscription.start_time)
+    return message

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from server.plans import store
-from server.plans.plans import Plan, to_proto
+from server.plans.plans import Plan, subscription_to_proto, to_proto
 from server.rpc.context import CallContext
 from server.rpc.errors import InvalidPageTokenError, NotFoundError
 from server.rpc.pagination import Paginator
 from server.storage.database import Database
 from tollbridge.plans.v1 import plan_pb2
-from tollbridge.plans.v1.plan_service_pb2 import GetPlanRequest, ListPlansRequest, ListPlansResponse
+from tollbridge.plans.v1.plan_service_pb2 import (
+    GetPlanRequest,
+    GetSubscriptionRequest,
+    ListPlansRequest,
+    ListPlansResponse,
+)
 
 
 class PlanService:
@@ -24,9 +29,10 @@ class PlanService:
     async def list_plans(self, request: ListPlansRequest, context: CallContext) -> ListPlansResponse:
         """Plans on offer by family and price, with the id of the caller's own. Raises `InvalidPageTokenError`."""
         org_id = context.principal.org_id
-        page = self._paginator.open(context, request.page_size, request.page_token)
+        page = self._paginator.open(context, request.page_size, request.page_token, [request.family])
         async with self._database.tenant(org_id) as transaction:
-            plans = await store.list_plans(transaction, org_id, _position(page.after), page.size + 1)
+            after = _position(page.after)
+            plans = await store.list_plans(transaction, org_id, after, page.size + 1, request.family)
             current = await store.get_current(transaction, org_id)
         shown, more = plans[: page.size], len(plans) > page.size
         return ListPlansResponse(
@@ -43,6 +49,15 @@ class PlanService:
         if plan is None:
             raise NotFoundError("plan")
         return to_proto(plan)
+
+    async def get_subscription(self, _request: GetSubscriptionRequest, context: CallContext) -> plan_pb2.Subscription:
+        """What the caller's organization is on. Raises `NotFoundError` where that is nothing."""
+        org_id = context.principal.org_id
+        async with self._database.tenant(org_id) as transaction:
+            subscription = await store.get_subscription(transaction, org_id)
+        if subscription is None:
+            raise NotFoundError("subscription")
+        return subscription_to_proto(subscription)
 
 
 def _after(plan: Plan) -> tuple[str, str, str]:

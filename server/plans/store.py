@@ -10,10 +10,11 @@ from uuid import UUID
 
 import asyncpg
 
-from server.plans.plans import Plan, PlanLimits
+from server.plans.plans import Plan, PlanLimits, Subscription
 from server.storage.database import Transaction
 
-# Plans on offer and the tenant's own, each at its newest version, by family and price, after a given one.
+# Plans on offer and the tenant's own, each at its newest version, by family and price, after a given one; of one family
+# where it is named.
 _LIST_PLANS: Final = """
 SELECT * FROM (
     SELECT DISTINCT ON (p.id) p.*, v.*
@@ -21,7 +22,7 @@ SELECT * FROM (
     WHERE p.offered OR p.id = (SELECT plan_id FROM subscription WHERE org_id = $1 AND end_time IS NULL)
     ORDER BY p.id, v.version DESC
 ) newest
-WHERE $2::text IS NULL OR (family, price, id) > ($2, $3::bigint, $4)
+WHERE ($2::text IS NULL OR (family, price, id) > ($2, $3::bigint, $4)) AND ($6 = '' OR family = $6)
 ORDER BY family, price, id LIMIT $5
 """
 
@@ -35,7 +36,7 @@ ORDER BY v.version DESC LIMIT 1
 
 # The plan that the tenant is on, at the version that it subscribed to.
 _GET_CURRENT: Final = """
-SELECT p.*, v.* FROM subscription s
+SELECT p.*, v.*, s.start_time FROM subscription s
 JOIN plan p ON p.id = s.plan_id
 JOIN plan_version v ON v.plan_id = s.plan_id AND v.version = s.plan_version
 WHERE s.org_id = $1 AND s.end_time IS NULL
@@ -58,11 +59,12 @@ _EXISTS: Final = "SELECT EXISTS (SELECT FROM plan WHERE id = $1)"
 
 
 async def list_plans(
-    transaction: Transaction, org_id: UUID, after: tuple[str, int, str] | None, limit: int
+    transaction: Transaction, org_id: UUID, after: tuple[str, int, str] | None, limit: int, only_family: str = ""
 ) -> Sequence[Plan]:
-    """At most `limit` plans after (family, price, id)."""
+    """At most `limit` plans after (family, price, id), of one family where it is named."""
     family, price, plan_id = after or (None, None, None)
-    return [_plan(row) for row in await transaction.fetch(_LIST_PLANS, org_id, family, price, plan_id, limit)]
+    rows = await transaction.fetch(_LIST_PLANS, org_id, family, price, plan_id, limit, only_family)
+    return [_plan(row) for row in rows]
 
 
 async def get_plan(transaction: Transaction, org_id: UUID, plan_id: str) -> Plan | None:
@@ -75,6 +77,12 @@ async def get_current(transaction: Transaction, org_id: UUID) -> Plan | None:
     """The plan in force, at the version subscribed to, or None."""
     row = await transaction.fetchrow(_GET_CURRENT, org_id)
     return None if row is None else _plan(row)
+
+
+async def get_subscription(transaction: Transaction, org_id: UUID) -> Subscription | None:
+    """The plan in force and since when, or None."""
+    row = await transaction.fetchrow(_GET_CURRENT, org_id)
+    return None if row is None else Subscription(_plan(row), row["start_time"])
 
 
 async def subscribe(transaction: Transaction, subscription_id: UUID, org_id: UUID, plan_id: str, now: datetime) -> bool:

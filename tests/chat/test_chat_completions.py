@@ -138,6 +138,17 @@ async def test_the_outcome_says_what_it_cost(bench: Workbench, provider: Provide
     assert outcome.usage_event_id.startswith("use_")
 
 
+async def test_today_is_told_to_whoever_asks(bench: Workbench, provider: ProviderDouble) -> None:
+    provider.next(Script(tokens=7, prompt_tokens=11), Script(tokens=7, prompt_tokens=11), Script(tokens=1))
+    await bench.chat(ask())
+    context = bench.context()
+    context.metadata["x-tollbridge-quota"] = "today"
+    told = (await bench.chat(ask(stream=True), context)).outcome
+    assert (told.requests_used_today, told.tokens_used_today) == (2, 36)
+    assert not told.HasField("requests_left_today")
+    assert not (await bench.chat(ask())).outcome.HasField("requests_used_today")
+
+
 async def test_streamed_and_unstreamed_cost_the_same(bench: Workbench, provider: ProviderDouble) -> None:
     script = Script(tokens=33, prompt_tokens=77, cached_tokens=10, reasoning_tokens=5)
     provider.next(script, script)

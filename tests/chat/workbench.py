@@ -28,6 +28,7 @@ from server.rpc.context import CallContext
 from server.rpc.principal import Origin, Principal, PrincipalKind
 from server.storage.database import Database, Role
 from server.usage.metering import Meter
+from server.usage.reports import UsageReports
 from tests.support.databases import TestDatabase
 from tollbridge.chat.v1.chat_pb2 import Outcome
 
@@ -244,6 +245,7 @@ async def open_workbench(
         catalogue=catalogue,
         holds=holds(pools, process_id),
         meter=Meter(pools),
+        reports=UsageReports(pools, clock),
         providers={"openai": OpenAIProvider(AiohttpTransport(patience))},
         clock=clock,
         new_id=uuid7,

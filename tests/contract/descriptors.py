@@ -17,6 +17,7 @@ import tollbridge.keys.v1.key_service_pb2
 import tollbridge.models.v1.model_service_pb2
 import tollbridge.organizations.v1.organization_service_pb2
 import tollbridge.plans.v1.plan_service_pb2
+import tollbridge.platform.v1.platform_service_pb2
 import tollbridge.usage.v1.usage_service_pb2
 
 IMAGE: Final = Path(__file__).parent.parent.parent / "generated" / "descriptors.binpb"
@@ -30,6 +31,7 @@ MODULES: Final = (
     tollbridge.models.v1.model_service_pb2,
     tollbridge.organizations.v1.organization_service_pb2,
     tollbridge.plans.v1.plan_service_pb2,
+    tollbridge.platform.v1.platform_service_pb2,
     tollbridge.usage.v1.usage_service_pb2,
 )
 """Importing them puts every service into the default pool."""

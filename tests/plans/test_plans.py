@@ -8,9 +8,9 @@ from server.foundation.ids import uuid7
 from server.organizations.events import OrganizationCreated
 from server.plans.service import PlanService
 from server.plans.subscriptions import Subscriptions
-from server.rpc.errors import InternalError, NotFoundError
+from server.rpc.errors import InternalError, InvalidPageTokenError, NotFoundError
 from tests.billing.books import PAGINATOR, Books, context_of
-from tollbridge.plans.v1.plan_service_pb2 import GetPlanRequest, ListPlansRequest
+from tollbridge.plans.v1.plan_service_pb2 import GetPlanRequest, GetSubscriptionRequest, ListPlansRequest
 
 LIST = "/tollbridge.plans.v1.PlanService/ListPlans"
 
@@ -36,6 +36,26 @@ async def test_plans_are_listed_by_family_and_price(service: PlanService, books:
     platform = [("free", "0"), ("pro", "49"), ("enterprise", "499")]
     assert found == daily + platform
     assert page.current_plan_id == "free"
+
+
+async def test_one_family_is_listed_alone(service: PlanService, books: Books) -> None:
+    context = context_of(await books.organization(), LIST)
+    first = await service.list_plans(ListPlansRequest(page_size=3, family="daily"), context)
+    rest = await service.list_plans(
+        ListPlansRequest(page_size=3, family="daily", page_token=first.next_page_token), context
+    )
+    assert [plan.id for plan in (*first.plans, *rest.plans)] == ["baby-free", "leveler", "log-min", "high-max"]
+    with pytest.raises(InvalidPageTokenError):
+        await service.list_plans(ListPlansRequest(page_size=3, page_token=first.next_page_token), context)
+
+
+async def test_the_subscription_is_the_caller_s_own(service: PlanService, books: Books) -> None:
+    context = context_of(await books.organization())
+    subscription = await service.get_subscription(GetSubscriptionRequest(), context)
+    assert (subscription.plan.id, subscription.status) == ("free", "active")
+    assert subscription.HasField("start_time")
+    with pytest.raises(NotFoundError):
+        await service.get_subscription(GetSubscriptionRequest(), context_of(uuid7()))
 
 
 @pytest.mark.parametrize(

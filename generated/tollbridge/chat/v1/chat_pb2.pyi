@@ -431,6 +431,10 @@ class Outcome(message.Message):
     MAX_TOKENS_CLAMPED_FIELD_NUMBER: builtins.int
     CUTOFF_FIELD_NUMBER: builtins.int
     ENDING_FIELD_NUMBER: builtins.int
+    REQUESTS_LEFT_TODAY_FIELD_NUMBER: builtins.int
+    TOKENS_LEFT_TODAY_FIELD_NUMBER: builtins.int
+    REQUESTS_USED_TODAY_FIELD_NUMBER: builtins.int
+    TOKENS_USED_TODAY_FIELD_NUMBER: builtins.int
     usage_event_id: builtins.str
     """The usage event, `use_…`."""
     cost: builtins.str
@@ -453,6 +457,16 @@ class Outcome(message.Message):
     """Why a stream was cut: "balance"; empty where it was not."""
     ending: builtins.str
     """How the call ended, as in `UsageEvent.ending`."""
+    requests_left_today: builtins.int
+    """Requests left today after this call; only where the call asked for it (metadata `x-tollbridge-quota: today`) and the
+    plan bounds them.
+    """
+    tokens_left_today: builtins.int
+    """Tokens left today after this call, likewise."""
+    requests_used_today: builtins.int
+    """Requests of today, this call among them; only where the call asked for it."""
+    tokens_used_today: builtins.int
+    """Tokens of today, this call's among them; only where the call asked for it."""
     @builtins.property
     def tokens(self) -> usage_pb2.TokenCounts:
         """Tokens billed."""
@@ -472,9 +486,28 @@ class Outcome(message.Message):
         max_tokens_clamped: builtins.int | None = ...,
         cutoff: builtins.str | None = ...,
         ending: builtins.str | None = ...,
+        requests_left_today: builtins.int | None = ...,
+        tokens_left_today: builtins.int | None = ...,
+        requests_used_today: builtins.int | None = ...,
+        tokens_used_today: builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["tokens", b"tokens"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_requests_left_today", b"_requests_left_today", "_requests_used_today", b"_requests_used_today", "_tokens_left_today", b"_tokens_left_today", "_tokens_used_today", b"_tokens_used_today", "requests_left_today", b"requests_left_today", "requests_used_today", b"requests_used_today", "tokens", b"tokens", "tokens_left_today", b"tokens_left_today", "tokens_used_today", b"tokens_used_today"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["available", b"available", "cost", b"cost", "currency", b"currency", "cutoff", b"cutoff", "ending", b"ending", "estimated", b"estimated", "max_tokens_clamped", b"max_tokens_clamped", "model", b"model", "plan_id", b"plan_id", "provider", b"provider", "tokens", b"tokens", "usage_event_id", b"usage_event_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_requests_left_today", b"_requests_left_today", "_requests_used_today", b"_requests_used_today", "_tokens_left_today", b"_tokens_left_today", "_tokens_used_today", b"_tokens_used_today", "available", b"available", "cost", b"cost", "currency", b"currency", "cutoff", b"cutoff", "ending", b"ending", "estimated", b"estimated", "max_tokens_clamped", b"max_tokens_clamped", "model", b"model", "plan_id", b"plan_id", "provider", b"provider", "requests_left_today", b"requests_left_today", "requests_used_today", b"requests_used_today", "tokens", b"tokens", "tokens_left_today", b"tokens_left_today", "tokens_used_today", b"tokens_used_today", "usage_event_id", b"usage_event_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__requests_left_today: _TypeAlias = typing.Literal["requests_left_today"]  # noqa: Y015
+    _WhichOneofArgType__requests_left_today: _TypeAlias = typing.Literal["_requests_left_today", b"_requests_left_today"]  # noqa: Y015
+    _WhichOneofReturnType__requests_used_today: _TypeAlias = typing.Literal["requests_used_today"]  # noqa: Y015
+    _WhichOneofArgType__requests_used_today: _TypeAlias = typing.Literal["_requests_used_today", b"_requests_used_today"]  # noqa: Y015
+    _WhichOneofReturnType__tokens_left_today: _TypeAlias = typing.Literal["tokens_left_today"]  # noqa: Y015
+    _WhichOneofArgType__tokens_left_today: _TypeAlias = typing.Literal["_tokens_left_today", b"_tokens_left_today"]  # noqa: Y015
+    _WhichOneofReturnType__tokens_used_today: _TypeAlias = typing.Literal["tokens_used_today"]  # noqa: Y015
+    _WhichOneofArgType__tokens_used_today: _TypeAlias = typing.Literal["_tokens_used_today", b"_tokens_used_today"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_left_today) -> _WhichOneofReturnType__requests_left_today | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_used_today) -> _WhichOneofReturnType__requests_used_today | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tokens_left_today) -> _WhichOneofReturnType__tokens_left_today | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tokens_used_today) -> _WhichOneofReturnType__tokens_used_today | None: ...

@@ -5,6 +5,7 @@ isort:skip_file
 
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
+from google.protobuf import timestamp_pb2 as timestamp_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -148,3 +149,35 @@ class PlanLimits(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tokens_per_minute) -> _WhichOneofReturnType__tokens_per_minute | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tokens_per_month) -> _WhichOneofReturnType__tokens_per_month | None: ...
+
+@typing.final
+class Subscription(message.Message):
+    """What an organization subscribes to."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
+    status: builtins.str
+    """Always "active": a subscription that ended is not shown."""
+    @builtins.property
+    def plan(self) -> Plan:
+        """The plan in force, at the version subscribed to."""
+
+    @builtins.property
+    def start_time(self) -> timestamp_pb2.Timestamp:
+        """When the organization came onto it."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan | None = ...,
+        start_time: timestamp_pb2.Timestamp | None = ...,
+        status: builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["plan", b"plan", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["plan", b"plan", "start_time", b"start_time", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -28,7 +28,7 @@ from tollbridge.options.v1 import options_pb2 as tollbridge_dot_options_dot_v1_d
 from tollbridge.plans.v1 import plan_pb2 as tollbridge_dot_plans_dot_v1_dot_plan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tollbridge/plans/v1/plan_service.proto\x12\x13tollbridge.plans.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a#tollbridge/options/v1/options.proto\x1a\x1etollbridge/plans/v1/plan.proto\"a\n\x10ListPlansRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\tpageToken\"\x94\x01\n\x11ListPlansResponse\x12/\n\x05plans\x18\x01 \x03(\x0b\x32\x19.tollbridge.plans.v1.PlanR\x05plans\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12&\n\x0f\x63urrent_plan_id\x18\x03 \x01(\tR\rcurrentPlanId\"+\n\x0eGetPlanRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id2\x90\x02\n\x0bPlanService\x12\x85\x01\n\tListPlans\x12%.tollbridge.plans.v1.ListPlansRequest\x1a&.tollbridge.plans.v1.ListPlansResponse\")\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/plans\x12y\n\x07GetPlan\x12#.tollbridge.plans.v1.GetPlanRequest\x1a\x19.tollbridge.plans.v1.Plan\".\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/plans/{id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tollbridge/plans/v1/plan_service.proto\x12\x13tollbridge.plans.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a#tollbridge/options/v1/options.proto\x1a\x1etollbridge/plans/v1/plan.proto\"\x82\x01\n\x10ListPlansRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12\x1f\n\x06\x66\x61mily\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06\x66\x61mily\"\x94\x01\n\x11ListPlansResponse\x12/\n\x05plans\x18\x01 \x03(\x0b\x32\x19.tollbridge.plans.v1.PlanR\x05plans\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12&\n\x0f\x63urrent_plan_id\x18\x03 \x01(\tR\rcurrentPlanId\"+\n\x0eGetPlanRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x18\n\x16GetSubscriptionRequest2\xa6\x03\n\x0bPlanService\x12\x85\x01\n\tListPlans\x12%.tollbridge.plans.v1.ListPlansRequest\x1a&.tollbridge.plans.v1.ListPlansResponse\")\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/plans\x12y\n\x07GetPlan\x12#.tollbridge.plans.v1.GetPlanRequest\x1a\x19.tollbridge.plans.v1.Plan\".\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/plans/{id}\x12\x93\x01\n\x0fGetSubscription\x12+.tollbridge.plans.v1.GetSubscriptionRequest\x1a!.tollbridge.plans.v1.Subscription\"0\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/subscriptionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,18 +39,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPLANSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTPLANSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTPLANSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\020'
+  _globals['_LISTPLANSREQUEST'].fields_by_name['family']._loaded_options = None
+  _globals['_LISTPLANSREQUEST'].fields_by_name['family']._serialized_options = b'\272H\004r\002\030@'
   _globals['_GETPLANREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETPLANREQUEST'].fields_by_name['id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_PLANSERVICE'].methods_by_name['ListPlans']._loaded_options = None
   _globals['_PLANSERVICE'].methods_by_name['ListPlans']._serialized_options = b'\252\273\030\020\n\002\002\003\022\nplans.read\260\273\030\001\202\323\344\223\002\013\022\t/v1/plans'
   _globals['_PLANSERVICE'].methods_by_name['GetPlan']._loaded_options = None
   _globals['_PLANSERVICE'].methods_by_name['GetPlan']._serialized_options = b'\252\273\030\020\n\002\002\003\022\nplans.read\260\273\030\001\202\323\344\223\002\020\022\016/v1/plans/{id}'
-  _globals['_LISTPLANSREQUEST']._serialized_start=191
-  _globals['_LISTPLANSREQUEST']._serialized_end=288
-  _globals['_LISTPLANSRESPONSE']._serialized_start=291
-  _globals['_LISTPLANSRESPONSE']._serialized_end=439
-  _globals['_GETPLANREQUEST']._serialized_start=441
-  _globals['_GETPLANREQUEST']._serialized_end=484
-  _globals['_PLANSERVICE']._serialized_start=487
-  _globals['_PLANSERVICE']._serialized_end=759
+  _globals['_PLANSERVICE'].methods_by_name['GetSubscription']._loaded_options = None
+  _globals['_PLANSERVICE'].methods_by_name['GetSubscription']._serialized_options = b'\252\273\030\020\n\002\002\003\022\nplans.read\260\273\030\001\202\323\344\223\002\022\022\020/v1/subscription'
+  _globals['_LISTPLANSREQUEST']._serialized_start=192
+  _globals['_LISTPLANSREQUEST']._serialized_end=322
+  _globals['_LISTPLANSRESPONSE']._serialized_start=325
+  _globals['_LISTPLANSRESPONSE']._serialized_end=473
+  _globals['_GETPLANREQUEST']._serialized_start=475
+  _globals['_GETPLANREQUEST']._serialized_end=518
+  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_start=520
+  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_end=544
+  _globals['_PLANSERVICE']._serialized_start=547
+  _globals['_PLANSERVICE']._serialized_end=969
 # @@protoc_insertion_point(module_scope)

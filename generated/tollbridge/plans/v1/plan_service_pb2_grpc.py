@@ -46,6 +46,11 @@ class PlanServiceStub:
                 request_serializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.GetPlanRequest.SerializeToString,
                 response_deserializer=tollbridge_dot_plans_dot_v1_dot_plan__pb2.Plan.FromString,
                 _registered_method=True)
+        self.GetSubscription = channel.unary_unary(
+                '/tollbridge.plans.v1.PlanService/GetSubscription',
+                request_serializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.GetSubscriptionRequest.SerializeToString,
+                response_deserializer=tollbridge_dot_plans_dot_v1_dot_plan__pb2.Subscription.FromString,
+                _registered_method=True)
 
 
 class PlanServiceServicer:
@@ -66,6 +71,13 @@ class PlanServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSubscription(self, request, context):
+        """Reads what the caller's organization subscribes to: the plan in force, at the version subscribed to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PlanServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +90,11 @@ def add_PlanServiceServicer_to_server(servicer, server):
                     servicer.GetPlan,
                     request_deserializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.GetPlanRequest.FromString,
                     response_serializer=tollbridge_dot_plans_dot_v1_dot_plan__pb2.Plan.SerializeToString,
+            ),
+            'GetSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSubscription,
+                    request_deserializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.GetSubscriptionRequest.FromString,
+                    response_serializer=tollbridge_dot_plans_dot_v1_dot_plan__pb2.Subscription.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +152,33 @@ class PlanService:
             '/tollbridge.plans.v1.PlanService/GetPlan',
             tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.GetPlanRequest.SerializeToString,
             tollbridge_dot_plans_dot_v1_dot_plan__pb2.Plan.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollbridge.plans.v1.PlanService/GetSubscription',
+            tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.GetSubscriptionRequest.SerializeToString,
+            tollbridge_dot_plans_dot_v1_dot_plan__pb2.Subscription.FromString,
             options,
             channel_credentials,
             insecure,

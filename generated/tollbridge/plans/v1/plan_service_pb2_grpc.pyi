@@ -21,6 +21,8 @@ class PlanServiceStub:
     """Lists the plans on offer, by family and price, cheapest first."""
     GetPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.GetPlanRequest, _plan_pb2.Plan]
     """Reads one plan."""
+    GetSubscription: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.GetSubscriptionRequest, _plan_pb2.Subscription]
+    """Reads what the caller's organization subscribes to: the plan in force, at the version subscribed to."""
 
 class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
     """Plans on offer."""
@@ -40,5 +42,13 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_plan_service_pb2.GetPlanRequest, _abc.Awaitable[_plan_pb2.Plan]],
     ) -> _abc.Awaitable[_plan_pb2.Plan]:
         """Reads one plan."""
+
+    @_abc_1.abstractmethod
+    def GetSubscription(
+        self,
+        request: _plan_service_pb2.GetSubscriptionRequest,
+        context: _aio.ServicerContext[_plan_service_pb2.GetSubscriptionRequest, _abc.Awaitable[_plan_pb2.Subscription]],
+    ) -> _abc.Awaitable[_plan_pb2.Subscription]:
+        """Reads what the caller's organization subscribes to: the plan in force, at the version subscribed to."""
 
 def add_PlanServiceServicer_to_server(servicer: PlanServiceServicer, server: _aio.Server) -> None: ...
