@@ -36,6 +36,7 @@ _HTTP_STATUS = {
     code_pb2.UNIMPLEMENTED: 501,
     code_pb2.UNAVAILABLE: 503,
 }
+_UNAVAILABLE = 503
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _PUBLIC_TEXTS = {
     499: "The call was cancelled.",
@@ -83,7 +84,11 @@ def of_refusal(refusal: Refusal, request_id: str) -> ErrorAnswer:
     name: str = code_pb2.Code.Name(refusal.code)
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     rule = Rule(http_status=status, type=kind, code=name.lower())
-    return _answer(rule, _PUBLIC_TEXTS.get(status, refusal.message), details if status < 500 else [], request_id)
+    answer = _answer(rule, _PUBLIC_TEXTS.get(status, refusal.message), details if status < 500 else [], request_id)
+    if status == _UNAVAILABLE:
+        # No server behind the bridge, most often: one that restarts is back within seconds.
+        answer.headers["retry-after"] = "1"
+    return answer
 
 
 def _answer(rule: Rule, message: str, details: list[Message], request_id: str) -> ErrorAnswer:

@@ -1,4 +1,4 @@
-"""Brings calls to a server elsewhere, over one grpc.aio channel."""
+"""Brings calls to servers elsewhere, over a grpc.aio channel."""
 
 from __future__ import annotations
 
@@ -9,35 +9,39 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
-from bridge.caller import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, Call, Metadata, Refusal, Reply
+from bridge.caller import Call, Metadata, Refusal, Reply
 from bridge.catalog import Catalog
+from bridge.origin_proof import OriginProver
+from bridge.target import Target
 
 _DETAILS = "grpc-status-details-bin"
 _READY_SECONDS = 1.0
-
-CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
-    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
-    # Without these two a server runs megabytes ahead of a reader that is slow.
-    ("grpc.http2.bdp_probe", 0),
-    ("grpc.http2.lookahead_bytes", 65536),
-    # Whether a call may be tried again is the client's to know, not the channel's.
-    ("grpc.enable_retries", 0),
-)
+_LONGEST_CALL_SECONDS = 2100.0
 
 
 class GrpcCaller:
     """The caller of a bridge whose server is another process. Must be made inside the running loop."""
 
-    def __init__(self, target: str, catalog: Catalog, credentials: grpc.ChannelCredentials | None = None) -> None:
-        """`target` is a gRPC name such as "127.0.0.1:50051"; plaintext without credentials."""
-        if credentials is None:
-            self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
-        else:
-            self._channel = grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+    def __init__(self, target: str | Target, catalog: Catalog, prove: OriginProver | None = None) -> None:
+        """A `target` in words is a gRPC name, such as "127.0.0.1:50051", spoken to in plaintext.
+
+        Without `prove` no origin is sent: the server takes the bridge for the origin of every call.
+        """
+        self._catalog = catalog
+        self._prove = prove
         self._closed = False
+        self._old: set[asyncio.Task[None]] = set()
+        self._connect(Target(target) if isinstance(target, str) else target)
+
+    def renew(self, target: Target) -> None:
+        """Brings new calls over a new channel, for instance with another certificate; open ones end on the old one."""
+        closing = asyncio.create_task(self._channel.close(_LONGEST_CALL_SECONDS))
+        self._old.add(closing)
+        closing.add_done_callback(self._old.discard)
+        self._connect(target)
+
+    def _connect(self, target: Target) -> None:
+        self._channel = target.open()
         # A unary answer is a stream of one message, on the wire too; so one kind of stub serves all methods.
         self._stubs: dict[str, Any] = {
             method.rpc_path: self._channel.unary_stream(
@@ -45,9 +49,8 @@ class GrpcCaller:
                 request_serializer=_serialize,
                 response_deserializer=method.response_class.FromString,
             )
-            for method in catalog.methods
+            for method in self._catalog.methods
         }
-
         self._check_health: Any = self._channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
@@ -55,10 +58,11 @@ class GrpcCaller:
         )
 
     def call(self, call: Call) -> Reply:
-        """Starts the call. The origin is not sent: a server believes it only from a bridge that proves itself."""
+        """Starts the call."""
         if self._closed:
             return _ClosedReply()
-        metadata = grpc.aio.Metadata(*call.metadata)
+        proof = () if self._prove is None else self._prove(call.method, call.origin)
+        metadata = grpc.aio.Metadata(*call.metadata, *proof)
         return _GrpcReply(self._stubs[call.method](call.request, timeout=call.timeout, metadata=metadata))
 
     async def ready(self) -> bool:
@@ -72,6 +76,8 @@ class GrpcCaller:
     async def aclose(self) -> None:
         """Closes the channel and ends what runs over it; later calls are refused."""
         self._closed = True
+        for closing in self._old:
+            closing.cancel()
         await self._channel.close()
 
 

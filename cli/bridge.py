@@ -24,6 +24,26 @@ def bridge(
     trusted_proxies: Annotated[
         str, typer.Option(metavar="CIDR,…", help="Networks whose forwarded addresses are believed.")
     ] = "",
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="PEM file of the certificate chain: HTTPS. Reloaded when it changes.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its private key.")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond this machine without TLS; refused in production.")
+    ] = False,
+    target_tls: Annotated[
+        bool, typer.Option("--target-tls", help="Speak TLS with the servers; their authority is one of the system's.")
+    ] = False,
+    target_ca: Annotated[
+        Path | None, typer.Option(help="PEM file of the servers' authorities; with TLS.", show_default="the system's")
+    ] = None,
+    target_name: Annotated[
+        str, typer.Option(help="Name in the servers' certificates.", show_default="the target's host")
+    ] = "",
+    client_cert: Annotated[
+        Path | None, typer.Option(help="PEM file of the bridge's certificate for the servers. Reloaded likewise.")
+    ] = None,
+    client_key: Annotated[Path | None, typer.Option(help="PEM file of its private key.")] = None,
     ready_file: Annotated[Path | None, typer.Option(help="Write addresses here (mode 600) once it serves.")] = None,
 ) -> None:
     """Serve REST and SSE before gRPC servers elsewhere. Needs no database and no JWT_SECRET.
@@ -38,7 +58,17 @@ def bridge(
         target=target,
         host=host,
         http_port=http_port,
-        trusted_proxies=tuple(part.strip() for part in trusted_proxies.split(",") if part.strip()),
+        trusted_proxies=process.parts(trusted_proxies),
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        insecure=insecure,
+        production=settings.production,
+        target_tls=target_tls or target_ca is not None or client_cert is not None,
+        target_ca=target_ca,
+        target_name=target_name,
+        client_cert=client_cert,
+        client_key=client_key,
+        bridge_secret=None if settings.bridge_secret is None else settings.bridge_secret.get_secret_value().encode(),
         ready_file=ready_file,
         cors_origins=settings.cors_origins,
         drain_seconds=settings.drain_seconds,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import grpc
 import prometheus_client
 import structlog
 
@@ -16,13 +19,18 @@ from bridge.catalog import Catalog
 from bridge.grpc_caller import GrpcCaller
 from bridge.meters import Meters
 from bridge.origin import ProxyError
+from bridge.origin_proof import OriginProver, proven_by, told
 from bridge.settings import BridgeSettings
+from bridge.target import Target, TargetError, grpc_name, probe
 from cli import process
-from cli.supervisor.exposure import reachable_host
+from cli.supervisor.exposure import check_exposure, reachable_host
 from cli.supervisor.ports import listen
+from cli.tls.certificate import TlsError, read_authorities
+from cli.tls.contexts import http_context
+from cli.tls.live_certificate import LiveCertificate, followed, read_pair
 
 GENERATED: Final = Path(__file__).resolve().parent.parent / "generated"
-REFUSALS: Final = (ProxyError,)
+REFUSALS: Final = (ProxyError, TargetError, TlsError)
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,16 @@ class BridgeOptions:
     host: str
     http_port: int
     trusted_proxies: tuple[str, ...]
+    tls_cert: Path | None
+    tls_key: Path | None
+    insecure: bool
+    production: bool
+    target_tls: bool
+    target_ca: Path | None
+    target_name: str
+    client_cert: Path | None
+    client_key: Path | None
+    bridge_secret: bytes | None = field(repr=False)
     ready_file: Path | None
     cors_origins: tuple[str, ...]
     drain_seconds: float
@@ -41,34 +59,93 @@ class BridgeOptions:
     new_request_id: Callable[[], str]
 
 
+class Servers:
+    """The way to the servers: a target that is opened anew when the bridge's own certificate is replaced."""
+
+    def __init__(self, options: BridgeOptions) -> None:
+        """Reads the files. Raises `TlsError` and `TargetError`."""
+        self._options = options
+        self._name = grpc_name(options.target)
+        self._authorities = None if options.target_ca is None else read_authorities(options.target_ca, "--target-ca")
+        self._own = read_pair(options.client_cert, options.client_key, "--client")
+
+    @property
+    def target(self) -> Target:
+        """How to speak to them now."""
+        if not self._options.target_tls:
+            return Target(self._name)
+        own = None if self._own is None else self._own.current
+        credentials = grpc.ssl_channel_credentials(
+            self._authorities, None if own is None else own.key, None if own is None else own.chain
+        )
+        return Target(self._name, credentials, self._options.target_name)
+
+    @property
+    def prover(self) -> OriginProver | None:
+        """How the bridge proves itself: by BRIDGE_SECRET, else by its certificate, else not."""
+        if self._options.bridge_secret is not None:
+            return proven_by(self._options.bridge_secret)
+        return None if self._own is None else told
+
+    def followed(self, caller: GrpcCaller) -> AbstractAsyncContextManager[None]:
+        """Follows the bridge's certificate: new calls go out with the new one."""
+        return followed(self._own, lambda: caller.renew(self.target))
+
+
 async def serve(options: BridgeOptions, stop: asyncio.Event) -> None:
     """Serves until `stop` is set, then drains. Raises what `REFUSALS` names, ServeError, StartError and OSError."""
+    tls, servers = read_pair(options.tls_cert, options.tls_key), Servers(options)
+    check_exposure(
+        options.host,
+        tls=tls is not None,
+        trusted_proxies=options.trusted_proxies,
+        insecure=options.insecure,
+        production=options.production,
+    )
     catalog = Catalog.from_generated((GENERATED / "descriptors.binpb").read_bytes())
     listening = listen(options.host, options.http_port, "--http-port")
-    port = listening.getsockname()[1]
-    caller = GrpcCaller(options.target, catalog)
-    bridge = Bridge(
-        BridgeSettings(
-            version=options.version,
-            trusted_proxies=options.trusted_proxies,
-            cors_origins=options.cors_origins,
-            openapi_path=GENERATED / "openapi.json",
-        ),
+    logger = structlog.get_logger("bridge")
+    try:
+        if not await probe(servers.target, options.target):
+            logger.warning("no_server_yet", target=options.target)
+        if servers.prover is None:
+            logger.warning("origin_not_proven", why="without BRIDGE_SECRET servers take the bridge for every caller")
+        caller = GrpcCaller(servers.target, catalog, servers.prover)
+        try:
+            async with followed(tls), servers.followed(caller):
+                await _serve(options, _bridge(options, catalog, caller), listening, tls, stop)
+        finally:
+            await caller.aclose()
+    finally:
+        listening.close()
+
+
+async def _serve(
+    options: BridgeOptions, bridge: Bridge, listening: socket.socket, tls: LiveCertificate | None, stop: asyncio.Event
+) -> None:
+    logger = structlog.get_logger("bridge")
+    await bridge.start(listening, None if tls is None else http_context(tls))
+    scheme = "http" if tls is None else "https"
+    address = f"{scheme}://{reachable_host(options.host)}:{listening.getsockname()[1]}"
+    with process.ready_file(options.ready_file, {"http": address}):
+        logger.info("serving", http=address, target=options.target)
+        await stop.wait()
+        logger.info("draining")
+    await bridge.stop(options.drain_seconds)
+
+
+def _bridge(options: BridgeOptions, catalog: Catalog, caller: GrpcCaller) -> Bridge:
+    settings = BridgeSettings(
+        version=options.version,
+        trusted_proxies=options.trusted_proxies,
+        cors_origins=options.cors_origins,
+        openapi_path=GENERATED / "openapi.json",
+    )
+    return Bridge(
+        settings,
         catalog,
         caller,
         new_request_id=options.new_request_id,
         render_metrics=prometheus_client.generate_latest,
         meters=Meters(prometheus_client.REGISTRY),
     )
-    logger = structlog.get_logger("bridge")
-    try:
-        await bridge.start(listening)
-        address = f"http://{reachable_host(options.host)}:{port}"
-        with process.ready_file(options.ready_file, {"http": address}):
-            logger.info("serving", http=address, target=options.target)
-            await stop.wait()
-            logger.info("draining")
-        await bridge.stop(options.drain_seconds)
-    finally:
-        await caller.aclose()
-        listening.close()

@@ -9,6 +9,8 @@ import os
 import sys
 
 from cli.launch import Launch
+from cli.tls.certificate import TlsError
+from cli.tls.live_certificate import read_pair
 from server import config
 from server.models import config_file, known
 from server.models.config_errors import ConfigFileError
@@ -19,9 +21,10 @@ def main() -> int:
     launch = Launch.from_environment()
     try:
         config.load()
+        read_pair(launch.tls_cert, launch.tls_key)
         if launch.config_file is not None:
             config_file.read(launch.config_file, os.environ, lambda _name: known.NOTHING)
-    except (config.SettingsError, ConfigFileError) as error:
+    except (config.SettingsError, ConfigFileError, TlsError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -44,6 +44,9 @@ class Launch:
     config_file: Path | None = None
     trusted_proxies: tuple[str, ...] = ()
     """Networks in CIDR form, checked."""
+    tls_cert: Path | None = None
+    """PEM of both ports' certificate chain; None: plaintext."""
+    tls_key: Path | None = None
     model_base_url: str | None = None
     """The local model's `http://127.0.0.1:PORT/v1`, the same through restarts of the model; None without one."""
     model_api_key: str | None = None
@@ -64,7 +67,7 @@ class Launch:
             raise LaunchError(f"{VARIABLE} is not set: this process is started by `tollbridge serve`.")
         try:
             values: dict[str, Any] = json.loads(text)
-            for name in ("data_dir", "secret_file", "config_file"):
+            for name in ("data_dir", "secret_file", "config_file", "tls_cert", "tls_key"):
                 values[name] = Path(values[name]) if values[name] is not None else None
             values["trusted_proxies"] = tuple(values["trusted_proxies"])
             return cls(**values)

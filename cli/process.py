@@ -85,3 +85,8 @@ def needed(name: str) -> str:
     if not value:
         refuse(f"{name} is not set: the process needs an outside server, unlike `tollbridge serve`.", 2)
     return value
+
+
+def parts(text: str) -> tuple[str, ...]:
+    """The parts of a comma-separated option."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -28,6 +28,11 @@ def serve(
     trusted_proxies: Annotated[
         str, typer.Option(metavar="CIDR,…", help="Networks whose forwarded addresses are believed.")
     ] = "",
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(help="PEM file of the certificate chain: TLS on both ports. Reloaded when it changes."),
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its private key.")] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond this machine without TLS; refused in production.")
     ] = False,
@@ -55,6 +60,8 @@ def serve(
         config_file=config.absolute() if config else None,
         trusted_proxies=tuple(part.strip() for part in trusted_proxies.split(",") if part.strip()),
         insecure=insecure,
+        tls_cert=tls_cert.absolute() if tls_cert else None,
+        tls_key=tls_key.absolute() if tls_key else None,
         ready_file=ready_file.absolute() if ready_file else None,
         workers=workers,
         local_model=local_model,

@@ -27,9 +27,13 @@ from bridge.settings import BridgeSettings
 from cli import log
 from cli.in_process_caller import InProcessCaller
 from cli.launch import Launch
+from cli.tls.certificate import TlsError
+from cli.tls.contexts import grpc_credentials, http_context
+from cli.tls.live_certificate import LiveCertificate, followed, read_pair
 from server import config
 from server.app import Capabilities, Ground, Server
 from server.config import VERSION, Settings
+from server.rpc.grpc_server import GrpcDoor
 from server.storage.database import DatabaseUnavailableError
 
 GENERATED: Final = Path(__file__).resolve().parent.parent / "generated"
@@ -43,7 +47,7 @@ def main() -> int:
     log.configure(settings.log_level)
     try:
         uvloop.run(serve(launch, settings))
-    except (OSError, DatabaseUnavailableError, config.SettingsError) as error:
+    except (OSError, DatabaseUnavailableError, config.SettingsError, TlsError) as error:
         print(f"The worker cannot start: {error}", file=sys.stderr)
         return 1
     return 0
@@ -53,7 +57,12 @@ async def serve(launch: Launch, settings: Settings) -> None:
     """Serves until SIGTERM. Raises OSError, `DatabaseUnavailableError` and `SettingsError` where it cannot start."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with running_server(launch, settings) as server, running_bridge(launch, settings, server):
+    tls = read_pair(launch.tls_cert, launch.tls_key)
+    async with (
+        followed(tls),
+        running_server(launch, settings, tls) as server,
+        running_bridge(launch, settings, server, tls),
+    ):
         _settle_memory()
         structlog.get_logger("worker").debug("serving", http_port=launch.http_port, grpc_port=launch.grpc_port)
         if launch.ready_fd is not None:
@@ -64,13 +73,14 @@ async def serve(launch: Launch, settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def running_server(launch: Launch, settings: Settings) -> AsyncIterator[Server]:
+async def running_server(launch: Launch, settings: Settings, tls: LiveCertificate | None) -> AsyncIterator[Server]:
     """The server with its gRPC port. Its end waits for settlements, so it must come after the bridge's."""
     root = config.root_secret(settings, launch.secret_file)
     ground = await Ground.open(settings, root, launch.database_url, launch.redis_url)
     try:
         capabilities = Capabilities(ground)
-        server = Server(ground, capabilities, launch.data_dir)
+        door = GrpcDoor(credentials=None if tls is None else grpc_credentials(tls))
+        server = Server(ground, capabilities, launch.data_dir, door=door)
         await server.start(f"{_bracketed(launch.host)}:{launch.grpc_port}")
         try:
             yield server
@@ -82,7 +92,9 @@ async def running_server(launch: Launch, settings: Settings) -> AsyncIterator[Se
 
 
 @asynccontextmanager
-async def running_bridge(launch: Launch, settings: Settings, server: Server) -> AsyncIterator[Bridge]:
+async def running_bridge(
+    launch: Launch, settings: Settings, server: Server, tls: LiveCertificate | None
+) -> AsyncIterator[Bridge]:
     """The bridge on the supervisor's listening socket. At its end both transports drain at once."""
     caller = InProcessCaller(server.methods, server.pipeline, server.clock, server.ready)
     bridge = Bridge(
@@ -99,7 +111,7 @@ async def running_bridge(launch: Launch, settings: Settings, server: Server) -> 
         meters=Meters(prometheus_client.REGISTRY),
     )
     assert launch.http_fd is not None, "the supervisor hands the socket over"
-    await bridge.start(socket.socket(fileno=launch.http_fd))
+    await bridge.start(socket.socket(fileno=launch.http_fd), None if tls is None else http_context(tls))
     try:
         yield bridge
     finally:

@@ -63,8 +63,9 @@ from server.platform.health import DATABASE, HealthChecks
 from server.platform.service import PlatformService
 from server.rpc.call_log import CallLog
 from server.rpc.grpc_edge import GrpcEdge
-from server.rpc.grpc_server import GrpcServer
+from server.rpc.grpc_server import GrpcDoor, GrpcServer
 from server.rpc.methods import Method, method_table
+from server.rpc.origin_proof import OriginProof
 from server.rpc.pagination import Paginator
 from server.rpc.pipeline import Pipeline
 from server.storage import invalidation, outbox
@@ -166,13 +167,12 @@ class Server:
         capabilities: Capabilities,
         data_dir: Path,
         *,
-        share_port: bool = True,
+        door: GrpcDoor | None = None,
         run_jobs: bool = True,
     ) -> None:
         """Makes client sessions, so it wants the running event loop. `data_dir` holds the processes' locks.
 
-        `share_port` lets several processes listen on one gRPC port; without `run_jobs` the work that is once per
-        database is left to a `Jobs` elsewhere.
+        Without `run_jobs` the work that is once per database is left to a `Jobs` elsewhere.
         """
         self._ground = ground
         self._capabilities = capabilities
@@ -195,11 +195,12 @@ class Server:
         )
         self.methods: Mapping[str, Method] = method_table(self._servicers())
         self.pipeline = Pipeline(authenticator, CallLog(), clock, self._invalidations.hasten)
+        door = door or GrpcDoor()
         self._grpc = GrpcServer(
-            GrpcEdge(self.methods, self.pipeline, self.new_request_id),
+            GrpcEdge(self.methods, self.pipeline, self.new_request_id, self._origin_proof(door)),
             sorted({path.split("/")[1] for path in self.methods}),
+            door,
             reflect=not ground.settings.production,
-            share_port=share_port,
         )
         loops: list[Loop | SharedLoop] = [*self._loops(data_dir), *(shared_loops() if run_jobs else ())]
         self._schedule = Schedule(database, loops)
@@ -271,6 +272,11 @@ class Server:
     def _health_checks(self) -> HealthChecks:
         probes = {DATABASE: self._ground.database.ready, "cache": self._cache_ready}
         return HealthChecks(self._ground.clock, probes)
+
+    def _origin_proof(self, door: GrpcDoor) -> OriginProof:
+        secret = self._ground.settings.bridge_secret
+        value = None if secret is None else secret.get_secret_value().encode()
+        return OriginProof(self._ground.clock, value, door.bridge_names)
 
     def _make_chat_calls(self) -> ChatCalls:
         settings = self._ground.settings

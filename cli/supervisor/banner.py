@@ -16,9 +16,11 @@ class Addresses:
     """Where the two ports are, as clients write them."""
 
     http: str
-    """`http://host:port`"""
+    """`http://host:port`, or `https`"""
     grpc: str
     """`host:port`"""
+    tls: bool = False
+    """Whether both ports speak TLS."""
 
 
 def curl_line(addresses: Addresses, model: str, api_key: str | None) -> str:
@@ -48,7 +50,7 @@ def print_banner(addresses: Addresses, prepared: Prepared, bootstrap_file: Path,
 def _facts(addresses: Addresses, prepared: Prepared, bootstrap_file: Path, terminal: bool) -> list[tuple[str, str]]:
     facts = [
         ("Bridge", addresses.http),
-        ("gRPC", f"{addresses.grpc} (plaintext)"),
+        ("gRPC", f"{addresses.grpc} ({'TLS' if addresses.tls else 'plaintext'})"),
         ("Docs", f"{addresses.http}/docs"),
     ]
     if not prepared.secrets:

@@ -2,29 +2,31 @@
 
 import ipaddress
 import socket
+from collections.abc import Sequence
 
 from cli.supervisor.errors import ServeError
-from cli.supervisor.options import ServeOptions
 
 
-def check_exposure(options: ServeOptions) -> None:
+def check_exposure(
+    host: str, *, tls: bool, trusted_proxies: Sequence[str] = (), insecure: bool = False, production: bool = False
+) -> None:
     """Raises ServeError when --trusted-proxies is malformed, or --host is wider than what was declared safe."""
-    for network in options.trusted_proxies:
+    for network in trusted_proxies:
         try:
             ipaddress.ip_network(network)
         except ValueError as error:
             raise ServeError(f"--trusted-proxies: {network!r} is not a network in CIDR form ({error}).") from error
-    if is_loopback(options.host) or options.trusted_proxies:
+    if tls or trusted_proxies or is_loopback(host):
         return
-    if options.production:
+    if production:
         raise ServeError(
-            f"--host {options.host} is reachable from other machines: in production declare the proxies that end TLS "
-            "with --trusted-proxies."
+            f"--host {host} is reachable from other machines: in production give --tls-cert and --tls-key, or declare "
+            "the proxies that end TLS with --trusted-proxies."
         )
-    if not options.insecure:
+    if not insecure:
         raise ServeError(
-            f"--host {options.host} is reachable from other machines and the ports are plaintext: add --insecure, "
-            "or declare the proxies that end TLS with --trusted-proxies."
+            f"--host {host} is reachable from other machines and the port would be plaintext: give --tls-cert and "
+            "--tls-key, declare the proxies that end TLS with --trusted-proxies, or add --insecure."
         )
 
 

@@ -20,6 +20,8 @@ class ServeOptions:
     config_file: Path | None = None
     trusted_proxies: tuple[str, ...] = ()
     insecure: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     ready_file: Path | None = None
     workers: int = 1
     local_model: bool = True
@@ -42,7 +44,7 @@ class ServeOptions:
     def from_json(cls, text: str) -> "ServeOptions":
         """Reads what `to_json` wrote."""
         values: dict[str, Any] = json.loads(text)
-        for name in ("data_dir", "config_file", "ready_file"):
+        for name in ("data_dir", "config_file", "ready_file", "tls_cert", "tls_key"):
             values[name] = Path(values[name]) if values[name] is not None else None
         values["trusted_proxies"] = tuple(values["trusted_proxies"])
         return cls(**values)

@@ -66,7 +66,13 @@ class Supervisor:
         options, events = self._options, self._events
         unclean = self._data_dir.acquire()
         self._clear_ready_file()
-        check_exposure(options)
+        check_exposure(
+            options.host,
+            tls=options.tls_cert is not None,
+            trusted_proxies=options.trusted_proxies,
+            insecure=options.insecure,
+            production=options.production,
+        )
         with self._progress.step("Settings"):
             check_settings(self._commands, self._launch(), events)
         patience = PATIENCE_AFTER_KILL_SECONDS if unclean else 0.0
@@ -120,6 +126,8 @@ class Supervisor:
             insecure=options.insecure,
             config_file=options.config_file.absolute() if options.config_file else None,
             trusted_proxies=options.trusted_proxies,
+            tls_cert=options.tls_cert,
+            tls_key=options.tls_key,
         )
         if services is None:
             return launch
@@ -134,7 +142,9 @@ class Supervisor:
 
     def _announce(self, prepared: Prepared, ports: Ports) -> None:
         host = reachable_host(self._options.host)
-        addresses = Addresses(http=f"http://{host}:{ports.http_port}", grpc=f"{host}:{ports.grpc_port}")
+        tls = self._options.tls_cert is not None
+        scheme = "https" if tls else "http"
+        addresses = Addresses(f"{scheme}://{host}:{ports.http_port}", f"{host}:{ports.grpc_port}", tls)
         if self._options.ready_file is not None:
             self._write_ready_file(self._options.ready_file, addresses, prepared)
             self._ready_file_written = self._options.ready_file

@@ -7,7 +7,7 @@ malformed bytes are INVALID_ARGUMENT (grpc.aio's own answer would be UNKNOWN wit
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -15,10 +15,11 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
+from server.foundation.clock import SystemClock
 from server.rpc.context import MetadataPair
 from server.rpc.methods import Method
+from server.rpc.origin_proof import FORWARDED, OriginProof, Peer
 from server.rpc.pipeline import Incoming, Pipeline
-from server.rpc.principal import Origin
 
 MAX_MESSAGE_BYTES: Final = 33 * 1024 * 1024
 MAX_METADATA_BYTES: Final = 16 * 1024
@@ -38,7 +39,6 @@ SERVER_OPTIONS: Final[Sequence[tuple[str, Any]]] = (
 default of pending requests."""
 
 _RESERVED: Final = ("tollbridge-", "grpc-", ":")
-_FORWARDED: Final = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip"})
 
 _ServicerContext = grpc.aio.ServicerContext[Any, Any]
 
@@ -46,8 +46,16 @@ _ServicerContext = grpc.aio.ServicerContext[Any, Any]
 class GrpcEdge(grpc.GenericRpcHandler):
     """Feeds calls of every served method into the pipeline. Unknown methods are grpc's own UNIMPLEMENTED."""
 
-    def __init__(self, methods: Mapping[str, Method], pipeline: Pipeline, new_request_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        pipeline: Pipeline,
+        new_request_id: Callable[[], str],
+        proof: OriginProof | None = None,
+    ) -> None:
+        """Without a `proof` no peer is believed anything."""
         self._pipeline = pipeline
+        self._proof = proof or OriginProof(SystemClock())
         self._new_request_id = new_request_id
         self._handlers = {path: self._handler(method) for path, method in methods.items()}
 
@@ -74,11 +82,12 @@ class GrpcEdge(grpc.GenericRpcHandler):
         self, method: Method, request: bytes, context: _ServicerContext, outgoing: _UnaryOutgoing | _StreamOutgoing
     ) -> None:
         remaining: float | None = context.time_remaining()
+        pairs: Sequence[tuple[str, str | bytes]] = context.invocation_metadata() or ()  # type: ignore[assignment]
         incoming = Incoming(
             method=method,
             request=request,
-            metadata=trusted_metadata(context.invocation_metadata() or ()),  # type: ignore[arg-type]
-            origin=Origin(ip_of(context.peer()), "grpc", self._new_request_id()),
+            metadata=trusted_metadata(pairs),
+            origin=self._proof.origin_of(method.path, pairs, self._peer(context), self._new_request_id),
             deadline=None if remaining is None else time.monotonic() + remaining,
         )
         ending = await self._pipeline.run(incoming, outgoing)
@@ -92,13 +101,17 @@ class GrpcEdge(grpc.GenericRpcHandler):
         )
         await context.abort(_CODES[ending.status.code], _public_text(ending.status), trailing)
 
+    def _peer(self, context: _ServicerContext) -> Peer:
+        names = names_of(context.auth_context()) if self._proof.looks_at_names else ()
+        return Peer(ip_of(context.peer()), names)
+
 
 def trusted_metadata(pairs: Sequence[tuple[str, str | bytes]]) -> Mapping[str, str | bytes]:
     """The caller's metadata without reserved and forwarded names, which nobody may write; a repeated name: its last.
 
     Two credentials are none: nobody knows which one is meant.
     """
-    found = {name: value for name, value in pairs if not name.startswith(_RESERVED) and name not in _FORWARDED}
+    found = {name: value for name, value in pairs if not name.startswith(_RESERVED) and name not in FORWARDED}
     if sum(name == "authorization" for name, _ in pairs) > 1:
         del found["authorization"]
     return found
@@ -110,6 +123,12 @@ def ip_of(peer: str) -> str:
     if kind not in {"ipv4", "ipv6"}:
         return ""
     return rest.rpartition(":")[0].strip("[]")
+
+
+def names_of(auth_context: Mapping[str, Iterable[bytes]]) -> frozenset[str]:
+    """The names of the peer's verified certificate: its common name and its alternative names."""
+    found = (*auth_context.get("x509_common_name", ()), *auth_context.get("x509_subject_alternative_name", ()))
+    return frozenset(name.decode("utf-8", "replace") for name in found)
 
 
 class _UnaryOutgoing:

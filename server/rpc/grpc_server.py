@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import grpc
@@ -16,13 +17,26 @@ _NOTICE_SECONDS: Final = 0.3
 """How long NOT_SERVING stands before connections are asked to go, so that whoever watches health looks away first."""
 
 
+@dataclass(frozen=True, slots=True)
+class GrpcDoor:
+    """How a process's gRPC port is opened, and whom it believes."""
+
+    share_port: bool = True
+    """Whether several processes may listen on it."""
+    credentials: grpc.ServerCredentials | None = None
+    """TLS; None: plaintext."""
+    bridge_names: frozenset[str] = frozenset()
+    """Names in client certificates that count as bridges."""
+
+
 class GrpcServer:
     """Serves the pipeline's methods, health to everyone, and reflection where it is wanted."""
 
-    def __init__(self, edge: GrpcEdge, services: Sequence[str], *, reflect: bool, share_port: bool) -> None:
-        """`services` are the names that health and reflection know; `share_port` lets several processes listen."""
+    def __init__(self, edge: GrpcEdge, services: Sequence[str], door: GrpcDoor, *, reflect: bool) -> None:
+        """`services` are the names that health and reflection know."""
+        self._door = door
         self._services = services
-        self._server = grpc.aio.server(options=[*SERVER_OPTIONS, ("grpc.so_reuseport", int(share_port))])
+        self._server = grpc.aio.server(options=[*SERVER_OPTIONS, ("grpc.so_reuseport", int(door.share_port))])
         self._server.add_generic_rpc_handlers((edge,))
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -31,9 +45,13 @@ class GrpcServer:
             reflection.enable_server_reflection(names, self._server)
 
     async def start(self, address: str) -> int:
-        """Serves on `host:port`, plaintext; returns the port. Raises OSError where it cannot be bound."""
+        """Serves on `host:port`; returns the port. Raises OSError where it cannot be bound."""
+        credentials = self._door.credentials
         try:
-            port = self._server.add_insecure_port(address)
+            if credentials is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise OSError(f"gRPC cannot listen on {address}: {error}") from error
         await self._server.start()

@@ -4,13 +4,12 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.supervisor.errors import ServeError
 from cli.supervisor.exposure import check_exposure, reachable_host
-from cli.supervisor.options import ServeOptions
 from cli.supervisor.ports import open_ports
 
 LOOPBACK = "127.0.0.1"
@@ -49,45 +48,36 @@ def test_a_held_grpc_port_is_refused_to_others_and_open_to_workers() -> None:
     open_ports(LOOPBACK, http_port, grpc_port).close()
 
 
-def _options(host: str, environment: str = "development", *, insecure: bool = False, proxies: str = "") -> ServeOptions:
-    return ServeOptions(
-        data_dir=Path("data"),
-        host=host,
-        environment=environment,
-        insecure=insecure,
-        trusted_proxies=tuple(proxies.split()),
-    )
+@pytest.mark.parametrize(
+    ("host", "declared"),
+    [
+        ("127.0.0.1", {}),
+        ("localhost", {"production": True}),
+        ("::1", {}),
+        ("0.0.0.0", {"insecure": True}),
+        ("0.0.0.0", {"trusted_proxies": ("10.0.0.0/8", "fd00::/8")}),
+        ("0.0.0.0", {"trusted_proxies": ("10.0.0.0/8",), "production": True}),
+        ("0.0.0.0", {"tls": True, "production": True}),
+    ],
+)
+def test_addresses_that_are_safe_or_declared_so_are_taken(host: str, declared: dict[str, Any]) -> None:
+    check_exposure(host, **{"tls": False, **declared})
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("host", "declared", "sentence"),
     [
-        _options("127.0.0.1"),
-        _options("localhost", "production"),
-        _options("::1"),
-        _options("0.0.0.0", insecure=True),
-        _options("0.0.0.0", proxies="10.0.0.0/8 fd00::/8"),
-        _options("0.0.0.0", "production", proxies="10.0.0.0/8"),
+        ("0.0.0.0", {}, "add --insecure"),
+        ("::", {}, "add --insecure"),
+        ("0.0.0.0", {"production": True}, "in production give --tls-cert"),
+        ("0.0.0.0", {"production": True, "insecure": True}, "in production give --tls-cert"),
+        ("127.0.0.1", {"trusted_proxies": ("10.0.0.1/8",)}, "'10.0.0.1/8' is not a network"),
+        ("no.such.host.invalid", {}, "--host no.such.host.invalid is no address"),
     ],
 )
-def test_addresses_that_are_safe_or_declared_so_are_taken(options: ServeOptions) -> None:
-    check_exposure(options)
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        (_options("0.0.0.0"), "add --insecure"),
-        (_options("::"), "add --insecure"),
-        (_options("0.0.0.0", "production"), "in production declare the proxies"),
-        (_options("0.0.0.0", "production", insecure=True), "in production declare the proxies"),
-        (_options("127.0.0.1", proxies="10.0.0.1/8"), "'10.0.0.1/8' is not a network"),
-        (_options("no.such.host.invalid"), "--host no.such.host.invalid is no address"),
-    ],
-)
-def test_addresses_that_others_reach_are_refused(options: ServeOptions, sentence: str) -> None:
+def test_addresses_that_others_reach_are_refused(host: str, declared: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ServeError, match=re.escape(sentence)):
-        check_exposure(options)
+        check_exposure(host, **{"tls": False, **declared})
 
 
 def test_addresses_are_shown_as_clients_write_them() -> None:
