@@ -38,10 +38,12 @@ from server.billing.processes import RunningProcess
 from server.billing.reaper import Reaper
 from server.billing.service import BillingService
 from server.chat.chat_calls import ChatCalls
-from server.chat.providers.aiohttp_transport import AiohttpTransport, Patience
+from server.chat.providers.http1.patience import Patience
+from server.chat.providers.http1.proxies import ProxySettingError
+from server.chat.providers.http1.transport import PooledTransport
 from server.chat.providers.openai import OpenAIProvider
 from server.chat.service import ChatService
-from server.config import VERSION, Settings
+from server.config import VERSION, Settings, SettingsError
 from server.foundation import ids
 from server.foundation.clock import Clock, SystemClock
 from server.foundation.ids import NewId
@@ -283,12 +285,16 @@ class Server:
         patience = Patience(
             settings.provider_connect_seconds, settings.provider_first_byte_seconds, settings.provider_idle_seconds
         )
+        try:
+            transport = PooledTransport(patience)
+        except ProxySettingError as error:
+            raise SettingsError(str(error)) from error
         return ChatCalls(
             catalogue=self._capabilities.catalogue,
             holds=self._holds,
             meter=Meter(self._ground.database),
             reports=self._reports,
-            providers={"openai": OpenAIProvider(AiohttpTransport(patience))},
+            providers={"openai": OpenAIProvider(transport)},
             clock=self._ground.clock,
             new_id=self._ground.new_id,
         )

@@ -16,7 +16,7 @@ from google.api.httpbody_pb2 import HttpBody
 
 from server.billing.holds import Hold, Holds
 from server.chat.errors import ProviderFailedError, ProviderTimeoutError
-from server.chat.providers.aiohttp_transport import Patience
+from server.chat.providers.http1.patience import Patience
 from server.chat.providers.openai import OpenAIAnswer
 from server.chat.tokenizers import Tokenizers
 from server.rpc.errors import ApiError

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from server.chat.errors import ProviderTimeoutError
-from server.chat.providers.aiohttp_transport import Patience
+from server.chat.providers.http1.patience import Patience
 from tests.chat.workbench import ModelRow, Workbench, ask, open_workbench
 from tests.support.databases import TestDatabase
 from tests.support.provider_double import ProviderDouble, Script

@@ -17,7 +17,8 @@ from google.api.httpbody_pb2 import HttpBody
 from server.billing.holds import Holds
 from server.chat.chat_calls import LONGEST_CALL, ChatCalls
 from server.chat.outcome import METADATA_KEY
-from server.chat.providers.aiohttp_transport import AiohttpTransport, Patience
+from server.chat.providers.http1.patience import Patience
+from server.chat.providers.http1.transport import PooledTransport
 from server.chat.providers.openai import OpenAIProvider
 from server.chat.service import ChatService
 from server.foundation.clock import SystemClock
@@ -246,7 +247,7 @@ async def open_workbench(
         holds=holds(pools, process_id),
         meter=Meter(pools),
         reports=UsageReports(pools, clock),
-        providers={"openai": OpenAIProvider(AiohttpTransport(patience))},
+        providers={"openai": OpenAIProvider(PooledTransport(patience))},
         clock=clock,
         new_id=uuid7,
         longest_call=longest_call,

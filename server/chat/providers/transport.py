@@ -28,7 +28,7 @@ class Response(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Header fields; names are matched without case."""
+        """Header fields by lower-case name."""
         ...
 
     async def read(self) -> bytes:

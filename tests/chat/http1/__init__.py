@@ -1,0 +1,1 @@
+"""The HTTP client for providers, against a server that plays bytes."""
