@@ -14,14 +14,15 @@ from aiohttp import HttpVersion10
 from aiohttp.web import BaseRequest, Response, ServerRunner, SockSite, StreamResponse
 from multidict import CIMultiDict
 
-from bridge import error_body
 from bridge.caller import Caller, Refusal
 from bridge.catalog import Catalog
 from bridge.connection import Door
 from bridge.docs import docs_pages
 from bridge.endpoint import Endpoint
+from bridge.error_body import ErrorAnswer
 from bridge.errors import (
     BridgeError,
+    ClientStreamNotServed,
     HeadersTooLarge,
     InternalError,
     InvalidRequest,
@@ -34,10 +35,10 @@ from bridge.exchange import Exchange
 from bridge.framing import check_framing
 from bridge.headers import CrossOrigin
 from bridge.health import HealthPages, Page, metrics_page
-from bridge.metadata import show_metadata
 from bridge.meters import Meters
 from bridge.origin import OriginReader
 from bridge.path_template import Variable, parse_template
+from bridge.policy import OWN, Policy
 from bridge.router import Route, Router
 from bridge.settings import MAX_HEADER_BYTES, BridgeSettings
 
@@ -68,18 +69,20 @@ class Bridge:
         render_metrics: Callable[[], bytes] | None = None,
         meters: Meters | None = None,
         now: Callable[[], datetime] = _utc_now,
+        policy: Policy = OWN,
     ) -> None:
         """Raises `RouteConflict` or `ProxyError`; the texts are for the operator."""
         self._settings = settings
+        self._policy = policy
         self._new_request_id = new_request_id
         self._meters = meters
         self._live: set[EventStream] = set()
         self._running: set[Exchange] = set()
         self._origins = OriginReader(settings.trusted_proxies)
         self._cross_origin = CrossOrigin(settings.cors_origins)
-        pages = _pages(settings, HealthPages(caller, settings.version, now), render_metrics)
-        endpoints = _endpoints(catalog, caller, settings, self._live)
-        self._router: Router[Handler] = Router([*pages, *endpoints])
+        pages = _pages(settings, HealthPages(caller, settings.version, now), render_metrics, policy.pages_prefix)
+        endpoints = _endpoints(catalog, caller, settings, self._live, policy)
+        self._router: Router[Handler] = Router([*pages, *endpoints], path_before_verb=policy.path_before_verb)
         self._runner: ServerRunner | None = None
 
     async def start(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
@@ -125,20 +128,20 @@ class Bridge:
         try:
             return await self._serve(exchange)
         except BridgeError as error:
-            answer = error_body.of_bridge_error(error, exchange.origin.request_id)
+            answer = self._policy.errors.of_bridge_error(error, exchange.origin.request_id)
             return exchange.refuse(answer, closes=error.closes)
         except Refusal as refusal:
-            return _refuse(exchange, refusal)
+            return self._refuse(exchange, refusal)
         except ConnectionError:
             raise
         except asyncio.CancelledError:
             if not exchange.cut or exchange.task is None:
                 raise
             exchange.task.uncancel()
-            return exchange.refuse(_shutting_down(exchange.origin.request_id), closes=True)
+            return exchange.refuse(self._shutting_down(exchange.origin.request_id), closes=True)
         except Exception:
             _logger.exception("A request broke, %s", exchange.origin)
-            answer = error_body.of_bridge_error(InternalError(), exchange.origin.request_id)
+            answer = self._policy.errors.of_bridge_error(InternalError(), exchange.origin.request_id)
             return exchange.refuse(answer, closes=True)
 
     def _meet(self, request: BaseRequest, started: float) -> Exchange:
@@ -147,7 +150,7 @@ class Bridge:
         transport = request.transport
         tls = transport is not None and transport.get_extra_info("sslcontext") is not None
         origin = self._origins.read(request.remote or "", tls, request.headers, self._new_request_id())
-        return Exchange(request, path, query, origin, self._cross_origin, started)
+        return Exchange(request, path, query, origin, self._cross_origin, started, self._policy.own_ways)
 
     async def _serve(self, exchange: Exchange) -> StreamResponse:
         request = exchange.request
@@ -173,37 +176,38 @@ class Bridge:
     def _answer_broken(self, request: BaseRequest, status: int) -> Response:
         exchange = self._meet(request, time.perf_counter())
         error = InternalError() if status >= 500 else InvalidRequest("The request is not valid HTTP.")
-        return exchange.refuse(error_body.of_bridge_error(error, exchange.origin.request_id), closes=True)
+        return exchange.refuse(self._policy.errors.of_bridge_error(error, exchange.origin.request_id), closes=True)
 
     def _cut(self) -> None:
         for stream in list(self._live):
-            stream.interrupt_soon(_shutting_down)
+            stream.interrupt_soon(self._shutting_down)
         for exchange in list(self._running):
             exchange.cut_unless_streaming()
 
+    def _refuse(self, exchange: Exchange, refusal: Refusal) -> Response:
+        shown: CIMultiDict[str] = CIMultiDict()
+        self._policy.crossing.show_metadata(refusal.trailing_metadata, shown)
+        answer = self._policy.errors.of_refusal(refusal, shown.get("x-request-id", exchange.origin.request_id))
+        shown.update(answer.headers)
+        answer.headers = shown
+        return exchange.refuse(answer)
 
-def _refuse(exchange: Exchange, refusal: Refusal) -> Response:
-    shown: CIMultiDict[str] = CIMultiDict()
-    show_metadata(refusal.trailing_metadata, shown)
-    answer = error_body.of_refusal(refusal, shown.get("x-request-id", exchange.origin.request_id))
-    shown.update(answer.headers)
-    answer.headers = dict(shown)
-    return exchange.refuse(answer)
-
-
-def _shutting_down(request_id: str) -> error_body.ErrorAnswer:
-    return error_body.of_bridge_error(ShuttingDown(), request_id)
+    def _shutting_down(self, request_id: str) -> ErrorAnswer:
+        return self._policy.errors.of_bridge_error(ShuttingDown(), request_id)
 
 
 def _pages(
-    settings: BridgeSettings, health: HealthPages, render_metrics: Callable[[], bytes] | None
+    settings: BridgeSettings, health: HealthPages, render_metrics: Callable[[], bytes] | None, prefix: str | None
 ) -> Iterator[Route[Handler]]:
+    if prefix is None:
+        return
     pages: dict[str, Page] = {"/health": health.alive, "/health/ready": health.ready}
     if render_metrics is not None:
         pages["/metrics"] = metrics_page(render_metrics)
     if settings.openapi_path is not None:
         pages.update(docs_pages(settings.openapi_path))
-    for path, page in pages.items():
+    for name, page in pages.items():
+        path = prefix + name
         yield Route("GET", parse_template(path), _as_handler(page, path), f"the page {path}")
 
 
@@ -216,10 +220,15 @@ def _as_handler(page: Page, path: str) -> Handler:
 
 
 def _endpoints(
-    catalog: Catalog, caller: Caller, settings: BridgeSettings, live: set[EventStream]
+    catalog: Catalog, caller: Caller, settings: BridgeSettings, live: set[EventStream], policy: Policy
 ) -> Iterator[Route[Handler]]:
     for method in catalog.methods:
-        # A method that does not say who may call it is never served.
-        for binding in method.bindings if method.access is not None else ():
-            endpoint = Endpoint(method, binding, caller, settings, live)
-            yield Route(binding.http_verb, binding.template, endpoint, method.full_name)
+        for binding in method.bindings if policy.serves(method) else ():
+            handler: Handler = _refuse_client_stream
+            if not method.client_streaming:
+                handler = Endpoint(method, binding, caller, settings, live, policy)
+            yield Route(binding.http_verb, binding.template, handler, method.full_name)
+
+
+async def _refuse_client_stream(_: Exchange, __: Sequence[tuple[Variable, str]]) -> StreamResponse:
+    raise ClientStreamNotServed()

@@ -16,14 +16,11 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 
+from bridge.descriptor_image import CatalogError, read_image
 from bridge.path_template import PathTemplate, TemplateError, parse_template
 from tollbridge.options.v1 import options_pb2
 
 HTTP_BODY: str = httpbody_pb2.HttpBody.DESCRIPTOR.full_name
-
-
-class CatalogError(ValueError):
-    """The descriptors cannot be served as they are; the text names the method and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +51,8 @@ class Method:
     request_class: type[Message]
     response_class: type[Message]
     server_streaming: bool
+    client_streaming: bool
+    """No HTTP request can be one; a method of the platform that has a rule nevertheless stops the start."""
     bindings: tuple[Binding, ...]
     access: options_pb2.Access | None
     """None: never served."""
@@ -61,6 +60,11 @@ class Method:
     admission: options_pb2.Admission.ValueType
     http_success: int
     documents: options_pb2.Documents | None
+
+    @property
+    def service(self) -> str:
+        """The full name of its service."""
+        return self.full_name.rpartition(".")[0]
 
     @property
     def wants_credential(self) -> bool:
@@ -100,26 +104,38 @@ class Catalog:
         return cls(tuple(_read_methods(files, pool)), pool, files)
 
     @classmethod
-    def from_image(cls, image: bytes) -> Catalog:
-        """Reads the services of any self-contained image, in a pool of its own. Raises `CatalogError`."""
-        files = descriptor_pb2.FileDescriptorSet.FromString(image)
+    def from_image(cls, image: bytes, *, foreign: bool = False) -> Catalog:
+        """Reads the services of any self-contained image, in a pool of its own. Raises `CatalogError`.
+
+        `foreign`: the protos are not ours, so what other gateways serve is taken too: a body with GET, and a repeated
+        scalar field in a path (values separated by commas); a client stream is kept, for whoever explains it.
+        """
+        files = read_image(image)
         pool = descriptor_pool.DescriptorPool()
         for file in files.file:
-            pool.Add(file)
-        return cls(tuple(_read_methods(files, pool)), pool, files)
+            try:
+                pool.Add(file)
+            except TypeError as error:
+                raise CatalogError(f"{file.name} cannot be loaded: {' '.join(str(error).split())}") from None
+        return cls(tuple(_read_methods(files, pool, foreign)), pool, files)
 
 
-def _read_methods(files: descriptor_pb2.FileDescriptorSet, pool: descriptor_pool.DescriptorPool) -> Iterator[Method]:
+def _read_methods(
+    files: descriptor_pb2.FileDescriptorSet, pool: descriptor_pool.DescriptorPool, foreign: bool = False
+) -> Iterator[Method]:
     for file in files.file:
         for service in file.service:
             descriptor = pool.FindServiceByName(f"{file.package}.{service.name}".lstrip("."))
             for method in service.method:
                 # Options are read from the image and not from the pool: there our extensions have Python classes,
                 # whichever pool the service lives in.
-                yield _read_method(descriptor.methods_by_name[method.name], method.options)
+                try:
+                    yield _read_method(descriptor.methods_by_name[method.name], method.options, foreign)
+                except CatalogError as error:
+                    raise CatalogError(f"{file.name}: {error}") from None
 
 
-def _read_method(descriptor: MethodDescriptor, options: descriptor_pb2.MethodOptions) -> Method:
+def _read_method(descriptor: MethodDescriptor, options: descriptor_pb2.MethodOptions, foreign: bool) -> Method:
     service = descriptor.containing_service
     return Method(
         full_name=descriptor.full_name,
@@ -129,7 +145,8 @@ def _read_method(descriptor: MethodDescriptor, options: descriptor_pb2.MethodOpt
         request_class=message_factory.GetMessageClass(descriptor.input_type),
         response_class=message_factory.GetMessageClass(descriptor.output_type),
         server_streaming=descriptor.server_streaming,
-        bindings=tuple(_read_bindings(descriptor, options)),
+        client_streaming=descriptor.client_streaming,
+        bindings=tuple(_read_bindings(descriptor, options, foreign)),
         access=_extension(options, options_pb2.access),
         idempotency=options.Extensions[options_pb2.idempotency],
         admission=options.Extensions[options_pb2.admission],
@@ -142,39 +159,42 @@ def _extension(options: descriptor_pb2.MethodOptions, extension: Any) -> Any:
     return options.Extensions[extension] if options.HasExtension(extension) else None
 
 
-def _read_bindings(descriptor: MethodDescriptor, options: descriptor_pb2.MethodOptions) -> Iterator[Binding]:
+def _read_bindings(
+    descriptor: MethodDescriptor, options: descriptor_pb2.MethodOptions, foreign: bool
+) -> Iterator[Binding]:
     if not options.HasExtension(annotations_pb2.http):
         return
-    if descriptor.client_streaming:
+    if descriptor.client_streaming and not foreign:
         raise CatalogError(f"{descriptor.full_name}: a client-streaming method cannot have an HTTP binding.")
     rule = options.Extensions[annotations_pb2.http]
-    yield _read_binding(descriptor, rule)
+    yield _read_binding(descriptor, rule, foreign)
     for additional in rule.additional_bindings:
         if additional.additional_bindings:
             raise CatalogError(f"{descriptor.full_name}: additional_bindings do not nest.")
-        yield _read_binding(descriptor, additional)
+        yield _read_binding(descriptor, additional, foreign)
 
 
-def _read_binding(descriptor: MethodDescriptor, rule: http_pb2.HttpRule) -> Binding:
+def _read_binding(descriptor: MethodDescriptor, rule: http_pb2.HttpRule, foreign: bool) -> Binding:
     http_verb, path = _verb_and_path(descriptor, rule)
     try:
         template = parse_template(path)
     except TemplateError as error:
         raise CatalogError(f"{descriptor.full_name}: {error}") from None
-    if rule.body and http_verb in ("GET", "HEAD"):
+    if rule.body and not foreign and http_verb in ("GET", "HEAD"):
         raise CatalogError(f"{descriptor.full_name}: a {http_verb} binding cannot have a body.")
     variables = {
-        variable.field_path: _resolve_variable(descriptor, template, variable.field_path)
+        variable.field_path: _resolve_variable(descriptor, template, variable.field_path, foreign)
         for variable in template.variables
     }
+    where = f"{descriptor.full_name}: {http_verb} {path!r}: "
     whole = rule.body in ("", "*")
     return Binding(
         http_verb=http_verb,
         template=template,
         variables=variables,
         body=rule.body,
-        body_field=None if whole else _own_field(descriptor, descriptor.input_type, rule.body, "body"),
-        response_field=_own_field(descriptor, descriptor.output_type, rule.response_body, "response_body")
+        body_field=None if whole else _own_field(descriptor.input_type, rule.body, f"{where}body"),
+        response_field=_own_field(descriptor.output_type, rule.response_body, f"{where}response_body")
         if rule.response_body
         else None,
     )
@@ -189,15 +209,15 @@ def _verb_and_path(descriptor: MethodDescriptor, rule: http_pb2.HttpRule) -> tup
     return pattern.upper(), str(getattr(rule, pattern))
 
 
-def _own_field(descriptor: MethodDescriptor, message: Descriptor, name: str, place: str) -> FieldDescriptor:
+def _own_field(message: Descriptor, name: str, place: str) -> FieldDescriptor:
     found = message.fields_by_name.get(name)
     if found is None:
-        raise CatalogError(f"{descriptor.full_name}: {place} names {name!r}, which {message.full_name} does not have.")
+        raise CatalogError(f"{place} names {name!r}, which {message.full_name} does not have.")
     return found
 
 
 def _resolve_variable(
-    descriptor: MethodDescriptor, template: PathTemplate, field_path: str
+    descriptor: MethodDescriptor, template: PathTemplate, field_path: str, foreign: bool
 ) -> tuple[FieldDescriptor, ...]:
     where = f"{descriptor.full_name}: path {template.text!r}"
     fields: list[FieldDescriptor] = []
@@ -208,13 +228,17 @@ def _resolve_variable(
         found = message.fields_by_name.get(name)
         if found is None:
             raise CatalogError(f"{where} names {field_path!r}, but {message.full_name} has no field {name!r}.")
-        if found.is_repeated:
+        if found.is_repeated and not (foreign and _is_last_scalar(found, field_path)):
             raise CatalogError(f"{where}: {field_path!r} goes through the repeated field {name!r}.")
         fields.append(found)
         message = found.message_type
     if message is not None and not readable_from_text(message):
         raise CatalogError(f"{where}: {field_path!r} is a message, which a path cannot carry.")
     return tuple(fields)
+
+
+def _is_last_scalar(field: FieldDescriptor, field_path: str) -> bool:
+    return field.message_type is None and field_path.rpartition(".")[2] == field.name
 
 
 _TEXT_MESSAGES = frozenset(

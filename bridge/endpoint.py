@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp.web import Response, StreamResponse
 from google.protobuf.message import Message
 from multidict import CIMultiDict
 
-from bridge import error_body, transcode
+from bridge import transcode
 from bridge.body import check_content_type, read_body
 from bridge.caller import NO_MESSAGE, Call, Caller, Metadata, Refusal, Reply
 from bridge.catalog import Binding, Method
 from bridge.errors import BridgeError, InternalError
 from bridge.event_stream import EventStream
 from bridge.exchange import Exchange
-from bridge.headers import EVENT_STREAM
-from bridge.metadata import request_metadata, show_metadata
 from bridge.path_template import Variable
+from bridge.policy import OWN, Policy
 from bridge.settings import BridgeSettings
+from bridge.stream_form import StreamForm, raw_form
 
 _logger = logging.getLogger(__name__)
 _INVALID_ARGUMENT = 3
@@ -34,7 +34,13 @@ class Endpoint:
     """One binding of one method, made once and called for every request that the router gives it."""
 
     def __init__(
-        self, method: Method, binding: Binding, caller: Caller, settings: BridgeSettings, live: set[EventStream]
+        self,
+        method: Method,
+        binding: Binding,
+        caller: Caller,
+        settings: BridgeSettings,
+        live: set[EventStream],
+        policy: Policy = OWN,
     ) -> None:
         """`live` holds the open streams of all endpoints, for whoever shuts the bridge down."""
         self.method = method
@@ -43,20 +49,24 @@ class Endpoint:
         self._caller = caller
         self._settings = settings
         self._wants_json = transcode.wants_json(method, binding)
-        self._wants_credential = method.wants_credential
+        self._policy = policy
+        self._wants_credential = policy.wants_credential(method)
+        self._returns_raw = transcode.returns_raw(method, binding)
 
     async def __call__(self, exchange: Exchange, variables: Sequence[tuple[Variable, str]]) -> StreamResponse:
         """Answers one request. Raises `BridgeError`, or `Refusal` before anything was sent."""
         exchange.label = self.method.full_name
         # The credential is looked for before anything of the body is read.
-        metadata = request_metadata(exchange.request.headers, self._wants_credential)
+        crossing = self._policy.crossing
+        metadata = crossing.request_metadata(exchange.request, self._wants_credential)
+        timeout = crossing.timeout(exchange.request, self._settings.call_timeout)
         try:
             request = await self._read_request(exchange, variables)
         except BridgeError as error:
-            if self._wants_credential and not error.closes:
+            if self._policy.own_ways and self._wants_credential and not error.closes:
                 await self._check_caller(exchange, metadata)
             raise
-        call = Call(self.method.rpc_path, request, metadata, exchange.origin, self._settings.call_timeout)
+        call = Call(self.method.rpc_path, request, metadata, exchange.origin, timeout)
         reply = self._caller.call(call)
         try:
             if self.method.server_streaming:
@@ -81,11 +91,14 @@ class Endpoint:
         body = b""
         content_type = exchange.request.headers.get("Content-Type")
         if self.binding.body:
-            if self._wants_json and exchange.request.body_exists:
+            if self._wants_json and self._policy.own_ways and exchange.request.body_exists:
                 check_content_type(content_type)
             body = await read_body(exchange.request, self._settings.body_idle_seconds)
         default_type = "application/json" if self._wants_json else "application/octet-stream"
-        arguments = (self.method, self.binding, variables, exchange.query, body, content_type or default_type)
+        arguments = (
+            *(self.method, self.binding, variables, exchange.query, body, content_type or default_type),
+            self._policy.reading,
+        )
         if len(body) > _BYTES_OFF_LOOP and not self.method.takes_http_body:
             return await asyncio.to_thread(transcode.read_request, *arguments)
         return transcode.read_request(*arguments)
@@ -101,10 +114,14 @@ class Endpoint:
     async def _answer_stream(self, exchange: Exchange, reply: Reply) -> StreamResponse:
         first = await reply.read()
         initial = await reply.initial_metadata()
-        if not self.method.returns_http_body:
-            return await self._send_events(exchange, reply, first, initial, self._json_event)
-        if first is not None and _is_event_stream(first):
-            return await self._send_events(exchange, reply, first, initial, _raw_event)
+        if not self._returns_raw:
+            form = self._policy.stream_form(exchange.request.headers.getall("Accept", ()))
+            return await self._send_stream(exchange, reply, first, initial, form)
+        content_type = "" if first is None else self._raw(first).content_type
+        if _is_event_stream(content_type):
+            return await self._send_stream(exchange, reply, first, initial, self._policy.raw_events)
+        if not self._policy.own_ways:
+            return await self._send_stream(exchange, reply, first, initial, raw_form(content_type))
         return await self._collect(exchange, reply, first, initial)
 
     async def _collect(
@@ -121,58 +138,61 @@ class Endpoint:
         self, exchange: Exchange, messages: Sequence[Message], initial: Metadata, trailing: Metadata
     ) -> Response:
         shown: CIMultiDict[str] = CIMultiDict()
-        show_metadata(initial, shown)
-        show_metadata(trailing, shown)
-        raw = [transcode.raw_answer(self.method, self.binding, message) for message in messages]
-        if not raw or raw[0] is None:
-            body, content_type = b"".join(transcode.write_json(self.binding, each) for each in messages), ""
+        self._policy.crossing.show_metadata(initial, shown)
+        self._policy.crossing.show_metadata(trailing, shown)
+        if self._returns_raw and messages:
+            body = b"".join(self._raw(message).data for message in messages)
+            content_type = self._raw(messages[0]).content_type
         else:
-            body, content_type = b"".join(part.data for part in raw), raw[0].content_type
+            body, content_type = b"".join(self._json(message) for message in messages), ""
         return exchange.answer(self.method.http_success, body, content_type or "application/json", shown)
 
-    async def _send_events(
+    async def _send_stream(
         self,
         exchange: Exchange,
         reply: Reply,
         first: Message | None,
         initial: Metadata,
-        to_event: Callable[[Message], bytes],
+        form: StreamForm,
     ) -> StreamResponse:
-        headers = exchange.headers(EVENT_STREAM)
-        show_metadata(initial, headers)
+        write = self._raw_data if self._returns_raw else self._json
+        headers = exchange.headers(form.headers())
+        self._policy.crossing.show_metadata(initial, headers)
         if exchange.request.method == "HEAD":
             return Response(status=self.method.http_success, headers=headers)
         response = StreamResponse(status=self.method.http_success, headers=headers)
-        stream = EventStream(exchange, response, self._settings.ping_seconds)
+        stream = EventStream(exchange, response, form, self._settings.ping_seconds)
         self._live.add(stream)
         try:
             await stream.open()
             message = first
             while message is not None:
-                await stream.send(to_event(message))
+                await stream.send_message(write(message))
                 message = await reply.read()
+            await stream.end()
         except Refusal as refusal:
-            await stream.fail(error_body.of_refusal(refusal, exchange.origin.request_id))
+            await stream.fail(self._policy.errors.of_refusal(refusal, exchange.origin.request_id))
         except ConnectionError:
             raise
         except Exception:
             _logger.exception("A stream of %s broke, request %s", self.method.full_name, exchange.origin)
-            await stream.fail(error_body.of_bridge_error(InternalError(), exchange.origin.request_id))
+            await stream.fail(self._policy.errors.of_bridge_error(InternalError(), exchange.origin.request_id))
         finally:
             stream.stop_pings()
             self._live.discard(stream)
         await response.write_eof()
         return response
 
-    def _json_event(self, message: Message) -> bytes:
-        return b"data: " + transcode.write_json(self.binding, message) + b"\n\n"
+    def _json(self, message: Message) -> bytes:
+        return transcode.write_json(self._policy.writer, self.binding, message)
+
+    def _raw(self, message: Message) -> Any:
+        return transcode.raw_answer(self.binding, message)
+
+    def _raw_data(self, message: Message) -> bytes:
+        data: bytes = self._raw(message).data
+        return data
 
 
-def _is_event_stream(message: Any) -> bool:
-    content_type: str = message.content_type
+def _is_event_stream(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower() == _EVENT_STREAM_TYPE
-
-
-def _raw_event(message: Any) -> bytes:
-    data: bytes = message.data
-    return data

@@ -7,6 +7,7 @@ without a known reason falls back to its gRPC code, and then nothing of its text
 from __future__ import annotations
 
 import math
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ from tollbridge.errors.v1.error_reason_pb2 import ErrorReason, Rule
 
 DOMAIN = "tollbridge"
 
-_HTTP_STATUS = {
+HTTP_STATUS = {
     code_pb2.CANCELLED: 499,
     code_pb2.INVALID_ARGUMENT: 400,
     code_pb2.DEADLINE_EXCEEDED: 504,
@@ -36,6 +37,7 @@ _HTTP_STATUS = {
     code_pb2.UNIMPLEMENTED: 501,
     code_pb2.UNAVAILABLE: 503,
 }
+"""The HTTP status of a gRPC code, as google/rpc/code.proto says; the codes that are not here are 500."""
 _UNAVAILABLE = 503
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _PUBLIC_TEXTS = {
@@ -57,7 +59,7 @@ class ErrorAnswer:
 
     status: int
     body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: MutableMapping[str, str] = field(default_factory=dict)
 
 
 def of_bridge_error(error: BridgeError, request_id: str) -> ErrorAnswer:
@@ -78,7 +80,7 @@ def of_refusal(refusal: Refusal, request_id: str) -> ErrorAnswer:
     rule = next((found for detail in details if (found := _rule_of_detail(detail)) is not None), None)
     if rule is not None:
         return _answer(rule, refusal.message, details, request_id)
-    status = _HTTP_STATUS.get(refusal.code, 500)
+    status = HTTP_STATUS.get(refusal.code, 500)
     if status == 500:
         return of_bridge_error(InternalError(), request_id)
     name: str = code_pb2.Code.Name(refusal.code)

@@ -126,6 +126,16 @@ class CredentialInvalid(BridgeError):
         super().__init__("The API key or access token is not valid.")
 
 
+class ClientStreamNotServed(BridgeError):
+    """501: the method takes a stream of requests, which one HTTP request cannot be."""
+
+    reason = "CLIENT_STREAM_NOT_SERVED"
+    rule = Rule(http_status=501, type="server_error", code="client_stream_not_served")
+
+    def __init__(self) -> None:
+        super().__init__("This method takes a stream of requests; it is served over gRPC only.")
+
+
 class ShuttingDown(BridgeError):
     """503: the bridge ends, and what was not finished in time is cut; another try reaches a new one."""
 

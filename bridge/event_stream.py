@@ -1,7 +1,8 @@
-"""An answer of server-sent events, as OpenAI's clients read it.
+"""An answer that is a stream of messages, in one of the forms of `bridge.stream_form`.
 
-Every event goes out at once and unpacked; silence is broken by `: ping` comments; a reader that is slower than the
-events holds the sender back; an error after the first event is an event itself, and the connection ends after it.
+Every message goes out at once and unpacked; silence is broken where the form knows how (`: ping` comments in events); a
+reader that is slower than the messages holds the sender back; an error after the first message is told in the form's
+own way, and the connection ends after it.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ from aiohttp.web import StreamResponse
 
 from bridge.error_body import ErrorAnswer
 from bridge.exchange import Exchange
+from bridge.stream_form import StreamForm
 
 _logger = logging.getLogger(__name__)
-_PING = b": ping\n"
 
 
 class EventStream:
     """Open, then send, then perhaps fail; whoever made it stops the pings and ends the response in every case."""
 
-    def __init__(self, exchange: Exchange, response: StreamResponse, ping_seconds: float) -> None:
+    def __init__(self, exchange: Exchange, response: StreamResponse, form: StreamForm, ping_seconds: float) -> None:
         self._exchange = exchange
+        self._form = form
+        self._empty = True
         self._response = response
         self._protocol = exchange.request.protocol
         self._ping_seconds = ping_seconds
@@ -52,11 +55,33 @@ class EventStream:
         if self._protocol.writing_paused:
             await self._writer.drain()
 
+    async def send_message(self, message: bytes) -> None:
+        """Sends one message with what the form puts around it. Raises ConnectionError where the reader left."""
+        form = self._form
+        start = form.opening if self._empty else form.between
+        self._empty = False
+        await self.send(start + form.before + message + form.after)
+
+    async def end(self) -> None:
+        """Sends what the form ends with; the response is still to be ended."""
+        closing = (self._form.opening if self._empty else b"") + self._form.closing
+        if closing:
+            await self.send(closing)
+
     async def fail(self, error: ErrorAnswer) -> None:
-        """Sends the error as the last event; the connection ends with the answer."""
-        start = b"data: " if self._at_line_start else b"\n\ndata: "
+        """Tells the error in the form's way; the connection ends with the answer.
+
+        Raises ConnectionError where the reader left, or was cut because the form has no way to tell an error.
+        """
+        form = self._form
         self._response.force_close()
-        await self.send(start + error.body + b"\n\n")
+        if form.write_error is None:
+            if self._exchange.request.transport is not None:
+                self._exchange.request.transport.abort()
+            raise ConnectionAbortedError("The stream failed, and its form has no way to say so.")
+        start = form.opening if self._empty else form.between
+        line_end = b"\n\n" if form.ends_anywhere and not self._at_line_start else b""
+        await self.send(start + line_end + form.write_error(error.body) + form.closing)
 
     def interrupt_soon(self, make_error: Callable[[str], ErrorAnswer]) -> None:
         """Ends a stream from outside, for a bridge that shuts down: `make_error` makes the last event from the id."""
@@ -84,10 +109,15 @@ class EventStream:
     def _ping(self) -> None:
         # Inside an event (the last bytes did not end a line) a comment would break it; a reader that is behind is
         # not helped by more bytes.
-        if not self._at_line_start or self._protocol.writing_paused or not self._protocol.connected:
+        if (
+            not self._form.ping
+            or not self._at_line_start
+            or self._protocol.writing_paused
+            or not self._protocol.connected
+        ):
             return
         assert self._writer is not None
-        self._start_task(self._writer.write(_PING))
+        self._start_task(self._writer.write(self._form.ping))
 
     def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)

@@ -17,6 +17,7 @@ from bridge.error_body import ErrorAnswer
 from bridge.headers import CrossOrigin
 
 _API_HEADERS: CIMultiDict[str] = CIMultiDict(header_sets.API)
+_PLAIN_HEADERS: CIMultiDict[str] = CIMultiDict({"Server": header_sets.COMMON["Server"]})
 _JSON = "application/json"
 
 
@@ -33,6 +34,8 @@ class Exchange:
     cross_origin: CrossOrigin
     started: float
     """When it came, by `time.perf_counter`."""
+    own_headers: bool = True
+    """Whether answers carry the platform's own headers, the request's id among them."""
     label: str = "none"
     """What metrics call it: the method's name, never the path."""
     task: asyncio.Task[Any] | None = field(default_factory=asyncio.current_task)
@@ -50,9 +53,10 @@ class Exchange:
 
     def headers(self, more: Mapping[str, str] | None = None) -> CIMultiDict[str]:
         """Headers of an answer that begins now: those of every API answer, and `more`."""
-        answer = _API_HEADERS.copy()
-        answer["x-request-id"] = self.origin.request_id
-        answer["X-Process-Time"] = f"{time.perf_counter() - self.started:.6f}"
+        answer = _API_HEADERS.copy() if self.own_headers else _PLAIN_HEADERS.copy()
+        if self.own_headers:
+            answer["x-request-id"] = self.origin.request_id
+            answer["X-Process-Time"] = f"{time.perf_counter() - self.started:.6f}"
         if more:
             answer.update(more)
         self.cross_origin.add(self.request.headers, answer)

@@ -1,7 +1,7 @@
 """Sets fields of a request from the path and from the query.
 
 A query parameter names a field by its way through the request (`filter.page_size=3`), each step in either spelling.
-A repeated field takes a parameter for each value; any other may come once.
+A repeated field takes a parameter for each value; any other may come once. Maps and messages have no such form.
 """
 
 from __future__ import annotations
@@ -15,24 +15,33 @@ from google.protobuf.message import Message
 
 from bridge import scalars, well_known
 from bridge.catalog import readable_from_text
-from bridge.message_reader import FieldProblem, fields_by_any_name
+from bridge.message_reader import FieldProblem, fields_by_any_name, join, slot_of
+from bridge.read_rules import NARROW, ReadRules
 from bridge.scalars import WrongValue
 
 MAX_PARAMETERS = 1000
 """Most query parameters of a request."""
 
 
-def read_query(message: Message, query: str, taken: set[str]) -> None:
+def read_query(message: Message, query: str, taken: set[str], rules: ReadRules = NARROW) -> None:
     """Sets fields from a raw query. `taken` names fields that path or body give, "*" all. Raises `FieldProblem`."""
     given = set(taken)
+    chosen: dict[str, str] = {}
+    if rules.ignore_unknown and "*" in taken:
+        return
     for name, text in _split(query):
-        fields = _find(message, name)
+        fields = _find(message, name, rules)
+        if not fields:
+            continue
         path = ".".join(field.name for field in fields)
         _check_once(path, fields[-1], given, taken)
-        set_from_text(message, fields, text, path)
+        _check_choices(fields, chosen)
+        set_from_text(message, fields, text, path, rules)
 
 
-def set_from_text(message: Message, fields: Sequence[FieldDescriptor], text: str, path: str) -> None:
+def set_from_text(
+    message: Message, fields: Sequence[FieldDescriptor], text: str, path: str, rules: ReadRules = NARROW
+) -> None:
     """Sets (or appends to) the field at the end of `fields`. Raises `FieldProblem`."""
     for field in fields[:-1]:
         message = getattr(message, field.name)
@@ -43,11 +52,11 @@ def set_from_text(message: Message, fields: Sequence[FieldDescriptor], text: str
             child = target.add() if last.is_repeated else target
             child.Clear()
             child.SetInParent()
-            well_known.read_text(child, text)
+            well_known.read_text(child, text, rules)
         elif last.is_repeated:
-            target.append(scalars.from_text(last, text))
+            target.append(scalars.from_text(last, text, rules))
         else:
-            setattr(message, last.name, scalars.from_text(last, text))
+            setattr(message, last.name, scalars.from_text(last, text, rules))
     except WrongValue as problem:
         raise FieldProblem(path, str(problem)) from None
 
@@ -61,11 +70,14 @@ def _split(query: str) -> Iterator[tuple[str, str]]:
         raise FieldProblem("", f"has a query of more than {MAX_PARAMETERS} parameters") from None
 
 
-def _find(message: Message, name: str) -> list[FieldDescriptor]:
+def _find(message: Message, name: str, rules: ReadRules) -> list[FieldDescriptor]:
+    """The way to the named field; empty where nothing is called so and the rules pass over it."""
     fields: list[FieldDescriptor] = []
     inside: Descriptor | None = cast("Descriptor", message.DESCRIPTOR)
     for step in name.split("."):
         field = None if inside is None else fields_by_any_name(inside).get(step)
+        if field is None and rules.ignore_unknown:
+            return []
         if field is None or (fields and fields[-1].is_repeated):
             raise FieldProblem(name[:100], "is not a known parameter")
         fields.append(field)
@@ -83,3 +95,13 @@ def _check_once(path: str, field: FieldDescriptor, given: set[str], taken: set[s
     if not field.is_repeated and path in given:
         raise FieldProblem(path, "is given twice in the query")
     given.add(path)
+
+
+def _check_choices(fields: Sequence[FieldDescriptor], chosen: dict[str, str]) -> None:
+    """`chosen` holds what was taken of each oneof so far, by its way through the request."""
+    path = ""
+    for field in fields:
+        slot = slot_of(field)
+        place, path = join(path, slot), join(path, field.name)
+        if slot != field.name and chosen.setdefault(place, field.name) != field.name:
+            raise FieldProblem(path, f"excludes {chosen[place]}, which is given too")

@@ -83,9 +83,9 @@ def decode(text: str) -> str:
     return unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
-def is_text(value: str) -> bool:
-    """Whether a decoded value is text that a field can hold: no NUL, no lone surrogates."""
-    return "\x00" not in value and not _SURROGATE.search(value)
+def is_text(value: str, nul: bool = False) -> bool:
+    """Whether a decoded value is text that a field can hold: no lone surrogates, and no NUL unless `nul` allows it."""
+    return (nul or "\x00" not in value) and not _SURROGATE.search(value)
 
 
 def _decode_but_slashes(text: str) -> str:

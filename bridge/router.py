@@ -2,12 +2,13 @@
 
 The most specific path wins: at each segment a literal before `*` before `**`, and a template with a verb (`:rotate`)
 before one without. The path is decided first and the HTTP verb after it, so a reserved word is never taken for an id:
-with `POST /v1/keys/search` and `GET /v1/keys/{id}`, a GET of `/v1/keys/search` is 405, not the key "search".
+with `POST /v1/keys/search` and `GET /v1/keys/{id}`, a GET of `/v1/keys/search` is 405, not the key "search". A router
+that is made with `path_before_verb=False` serves it as the key "search", as other gateways do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -83,8 +84,9 @@ class _Node(Generic[Target]):
 class Router(Generic[Target]):
     """Routes, built once. A path without wildcards and percent signs costs one dict lookup."""
 
-    def __init__(self, routes: Iterable[Route[Target]]) -> None:
+    def __init__(self, routes: Iterable[Route[Target]], *, path_before_verb: bool = True) -> None:
         """Raises `RouteConflict`."""
+        self._path_before_verb = path_before_verb
         self._root: _Node[Target] = _Node()
         self._static: dict[str, _Leaf[Target]] = {}
         for route in routes:
@@ -93,8 +95,8 @@ class Router(Generic[Target]):
     def find(self, http_verb: str, path: str) -> Found[Target] | None:
         """What serves `path` (as it came, percent-encoded, without the query). None: nothing does."""
         leaf = self._static.get(path)
-        if leaf is not None:
-            route = leaf.route(http_verb)
+        route = None if leaf is None else leaf.route(http_verb)
+        if leaf is not None and (route is not None or self._path_before_verb):
             return Found(None if route is None else route.target, [], leaf.allowed)
         return self._walk(http_verb, path)
 
@@ -111,27 +113,26 @@ class Router(Generic[Target]):
     def _walk(self, http_verb: str, path: str) -> Found[Target] | None:
         if not path.startswith("/"):
             return None
-        raw = path[1:].split("/")
+        allowed: set[str] = set()
+        for leaf, segments in self._candidates(path[1:].split("/")):
+            route = leaf.route(http_verb)
+            if route is not None:
+                variables = [(variable, variable.read(segments)) for variable in route.template.variables]
+                return Found(route.target, variables, leaf.allowed)
+            allowed.update(leaf.allowed)
+            if self._path_before_verb:
+                break
+        return Found(None, [], tuple(sorted(allowed))) if allowed else None
+
+    def _candidates(self, raw: list[str]) -> Iterator[tuple[_Leaf[Target], list[str]]]:
+        """All places that the path fits, the most specific first, each with the path's segments without its verb."""
         last, colon, verb = raw[-1].rpartition(":")
         if colon:
             shortened = [*raw[:-1], last]
-            leaf = self._descend(self._root, [decode(segment) for segment in shortened], 0, decode(verb))
-            if leaf is not None:
-                return _found(leaf, http_verb, shortened)
-        leaf = self._descend(self._root, [decode(segment) for segment in raw], 0, "")
-        return None if leaf is None else _found(leaf, http_verb, raw)
-
-    def _descend(self, node: _Node[Target], segments: list[str], at: int, verb: str) -> _Leaf[Target] | None:
-        if at == len(segments):
-            return node.leaves.get(verb) or (node.rest.leaves.get(verb) if node.rest else None)
-        segment = segments[at]
-        literal = node.literals.get(segment)
-        found = self._descend(literal, segments, at + 1, verb) if literal else None
-        if found is None and node.one is not None and segment:
-            found = self._descend(node.one, segments, at + 1, verb)
-        if found is None and node.rest is not None:
-            found = node.rest.leaves.get(verb)
-        return found
+            for leaf in _descend(self._root, [decode(segment) for segment in shortened], 0, decode(verb)):
+                yield leaf, shortened
+        for leaf in _descend(self._root, [decode(segment) for segment in raw], 0, ""):
+            yield leaf, raw
 
 
 def _child(node: _Node[Target], segment: str) -> _Node[Target]:
@@ -144,9 +145,16 @@ def _child(node: _Node[Target], segment: str) -> _Node[Target]:
     return node.literals.setdefault(segment, _Node())
 
 
-def _found(leaf: _Leaf[Target], http_verb: str, raw: list[str]) -> Found[Target]:
-    route = leaf.route(http_verb)
-    if route is None:
-        return Found(None, [], leaf.allowed)
-    variables = [(variable, variable.read(raw)) for variable in route.template.variables]
-    return Found(route.target, variables, leaf.allowed)
+def _descend(node: _Node[Target], segments: list[str], at: int, verb: str) -> Iterator[_Leaf[Target]]:
+    if at == len(segments):
+        if verb in node.leaves:
+            yield node.leaves[verb]
+    else:
+        segment = segments[at]
+        literal = node.literals.get(segment)
+        if literal is not None:
+            yield from _descend(literal, segments, at + 1, verb)
+        if node.one is not None and segment:
+            yield from _descend(node.one, segments, at + 1, verb)
+    if node.rest is not None and verb in node.rest.leaves:
+        yield node.rest.leaves[verb]

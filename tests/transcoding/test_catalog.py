@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bridge.app import Bridge
-from bridge.catalog import Catalog, CatalogError
+from bridge.catalog import Catalog
+from bridge.descriptor_image import CatalogError
 from bridge.router import RouteConflict
 from bridge.settings import BridgeSettings
 from tests.rest.scripted import ScriptedCaller, echo
@@ -51,7 +52,7 @@ def test_a_rule_that_cannot_be_served_is_refused(rule: str, problem: str) -> Non
     with pytest.raises(CatalogError) as caught:
         Catalog.from_image(_proto(rule))
     assert problem in str(caught.value)
-    assert str(caught.value).startswith("given.v1.GivenService.Do0: ")
+    assert str(caught.value).startswith("given.proto: given.v1.GivenService.Do0: ")
 
 
 def test_a_client_stream_cannot_be_bound() -> None:

@@ -57,7 +57,7 @@ _WRONG_BODIES = [
     ('{"mask":"a,,b"}', "mask", "must be field names separated by commas"),
     ('{"wrapped_number":"x"}', "wrapped_number", "must be an integer"),
     ('{"free":5}', "free", "must be JSON of the form of google.protobuf.Struct"),
-    ('{"any":{"@type":"type.googleapis.com/no.Such"}}', "any", "must be JSON of the form of google.protobuf.Any"),
+    ('{"any":{"@type":"type.googleapis.com/no.Such"}}', "any.@type", "names a type that is not known here"),
     ('{"amount":1e3}', "amount", "must be a plain decimal number such as 100.25, without sign or exponent"),
     ('{"amount":-1}', "amount", "must be a plain decimal number such as 100.25, without sign or exponent"),
     ('{"amount":true}', "amount", "must be a decimal number, as text or number"),
