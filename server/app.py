@@ -51,11 +51,13 @@ from server.foundation.secrets import RootSecret
 from server.keys import checker as key_checker
 from server.keys.checker import KeyChecker
 from server.keys.key_ring import KeyRing
+from server.keys.rotation import KeyRotation
 from server.keys.secret_format import SecretFormat
 from server.keys.service import KeyService
 from server.models import catalogue
 from server.models.catalogue import Catalogue
 from server.models.service import ModelService
+from server.organizations import directory
 from server.organizations.directory import OrganizationDirectory
 from server.organizations.service import OrganizationService
 from server.plans.service import PlanService
@@ -70,7 +72,7 @@ from server.rpc.methods import Method, method_table
 from server.rpc.origin_proof import OriginProof
 from server.rpc.pagination import Paginator
 from server.rpc.pipeline import Pipeline
-from server.storage import invalidation, outbox
+from server.storage import invalidation, last_uses, outbox
 from server.storage.database import Database, Role
 from server.storage.invalidation import Invalidations
 from server.storage.schedule import Loop, Schedule, SharedLoop
@@ -152,8 +154,19 @@ class Capabilities:
         secret_format = SecretFormat(settings.key_prefix, random_bytes)
         self.key_checker = KeyChecker(database, secret_format, root.pepper("api-key"), clock)
         self.key_ring = KeyRing(database, self.key_checker, secret_format, clock, new_id)
+        self.key_rotation = KeyRotation(database, self.key_ring, self.key_checker, secret_format, clock)
 
         self.catalogue = Catalogue(database, root.sealer("provider-credential"), clock)
+
+    def forget_organization(self, subject: str) -> None:
+        """Drops whatever is cached of an organization that changed: it may be suspended."""
+        self.key_checker.forget_organization(subject)
+        self.session_checker.forget_organization(subject)
+
+    async def flush_uses(self) -> None:
+        """Writes when credentials were last used. What cannot be written is logged."""
+        for uses in (self.key_checker.uses,):
+            await uses.flush_or_log()
 
     def close(self) -> None:
         """Ends threads."""
@@ -190,6 +203,7 @@ class Server:
                 key_checker.INVALIDATION_KIND: capabilities.key_checker.forget,
                 session_checker.INVALIDATION_KIND: capabilities.session_checker.forget,
                 catalogue.INVALIDATION_KIND: capabilities.catalogue.forget,
+                directory.INVALIDATION_KIND: capabilities.forget_organization,
             },
         )
         authenticator = CredentialAuthenticator(
@@ -246,6 +260,7 @@ class Server:
         await self._chat_calls.drain(seconds)
         await self._chat_calls.close()
         await self._schedule.stop()
+        await self._capabilities.flush_uses()
         await self._process.stop()
 
     def _servicers(self) -> list[object]:
@@ -261,7 +276,7 @@ class Server:
                 PasswordChanges(database, parts.sessions, parts.hasher, parts.throttle, clock),
             ),
             OrganizationService(parts.directory, paginator),
-            KeyService(parts.key_ring, parts.key_checker, paginator),
+            KeyService(parts.key_ring, parts.key_rotation, parts.key_checker, paginator),
             PlanService(database, paginator),
             ModelService(parts.catalogue),
             BillingService(database, clock, paginator, Adjustments(database, clock, ground.new_id)),
@@ -305,6 +320,7 @@ class Server:
         return [
             Loop("heartbeat", _HEARTBEAT_SECONDS, lambda: self._process.beat(clock.now())),
             Loop("invalidation", 0.0, self._invalidations.run),
+            Loop("key-uses", last_uses.FLUSH_SECONDS, self._capabilities.key_checker.uses.flush),
             Loop("reaper", _REAP_SECONDS, lambda: reaper.reap(clock.now())),
         ]
 

@@ -46,6 +46,10 @@ class SessionChecker:
         """Drops the cached session with this id."""
         self._sessions.forget(subject)
 
+    def forget_organization(self, subject: str) -> None:
+        """Drops the cached sessions of the organization with this UUID."""
+        self._sessions.forget_where(lambda session: str(session.org_id) == subject)
+
     def try_authenticate(self, token: str) -> Principal | None:
         """The token's caller where token and session are cached; None says nothing. Never waits."""
         read = self._read.get(token)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from server.auth.credentials import Refused
 from server.foundation.clock import Clock
@@ -13,13 +15,21 @@ from server.keys.keys import Key
 from server.keys.secret_format import SecretFormat
 from server.keys.store import KeyRow
 from server.rpc.principal import Principal, PrincipalKind
+from server.storage import invalidation
 from server.storage.cache import FreshCache
-from server.storage.database import Database, Role
+from server.storage.database import Database, Role, Transaction
+from server.storage.last_uses import LastUses
 
 INVALIDATION_KIND: Final = "key"
-"""Announced with the key's public id whenever its row changed."""
+"""Announced with the key's public ids, one by one, whenever its row changed."""
 
 _NO_DIGEST: Final = bytes(32)
+
+
+async def announce(transaction: Transaction, key: Key) -> None:
+    """Says that the key's cached entries are stale, in every process, in the transaction that changes it."""
+    for public_id in key.public_ids:
+        await invalidation.announce(transaction, INVALIDATION_KIND, public_id)
 
 
 class UnknownKeyError(Exception):
@@ -31,8 +41,16 @@ class _Entry:
     key: Key
     digest: bytes
     principal: Principal
+    secret_expire_time: datetime | None
+    """The end of a rotation's overlap; None for the secret in force."""
     lasting: bool
     """Neither revoked nor with an expiry, so that no clock is asked."""
+
+    def dead_because(self, now: datetime) -> str:
+        """Why the secret does not work at `now`, for the log; empty where it works."""
+        if self.secret_expire_time is not None and self.secret_expire_time <= now:
+            return "the secret was rotated"
+        return self.key.dead_because(now)
 
 
 class KeyChecker:
@@ -45,6 +63,8 @@ class KeyChecker:
         self._pepper = pepper
         self._clock = clock
         self._cache: FreshCache[_Entry] = FreshCache(clock)
+        self.uses = LastUses(database, clock, store.note_uses)
+        """When keys were last used, until it is written."""
 
     @property
     def prefix(self) -> str:
@@ -54,6 +74,15 @@ class KeyChecker:
     def forget(self, subject: str) -> None:
         """Drops the cached key with this public id."""
         self._cache.forget(subject)
+
+    def forget_key(self, key: Key) -> None:
+        """Drops what is cached of a key that changed, in this process at once."""
+        for public_id in key.public_ids:
+            self._cache.forget(public_id)
+
+    def forget_organization(self, subject: str) -> None:
+        """Drops the cached keys of the organization with this UUID."""
+        self._cache.forget_where(lambda entry: str(entry.key.org_id) == subject)
 
     def digest(self, secret: str) -> bytes:
         """What the database keeps of a secret."""
@@ -66,23 +95,40 @@ class KeyChecker:
             return None
         if not self._pepper.matches(credential.encode(), entry.digest):
             return None
-        if entry.lasting:
-            return entry.principal
-        return None if entry.key.dead_because(self._clock.now()) else entry.principal
+        if not entry.lasting and entry.dead_because(self._clock.now()):
+            return None
+        self.uses.note(entry.key.id)
+        return entry.principal
 
     async def check(self, credential: str) -> Principal | Refused:
         """The key's caller, or why it is refused."""
         entry = await self._find(credential)
-        return entry if isinstance(entry, Refused) else entry.principal
+        if isinstance(entry, Refused):
+            return entry
+        self.uses.note(entry.key.id)
+        return entry.principal
 
-    async def verify(self, credential: str) -> Key | None:
-        """The key, where the secret works now: neither wrong, expired, revoked, nor of a suspended organization."""
+    async def verify(self, credential: str, ip: str) -> Key | None:
+        """The key, where the secret works now for a caller at `ip`: neither wrong, expired, revoked, bound to other
+        networks (without an `ip`, to any), nor of a suspended organization."""
         entry = await self._find(credential)
         if isinstance(entry, Refused) or entry.principal.organization_suspended:
             return None
-        return entry.key
+        return entry.key if entry.key.networks.contains(ip) else None
+
+    async def key_of(self, org_id: UUID, credential: str) -> UUID | None:
+        """Id of the organization's key with this secret, whether the key still works or not; None for any other."""
+        entry = await self._match(credential)
+        return None if isinstance(entry, Refused) or entry.key.org_id != org_id else entry.key.id
 
     async def _find(self, credential: str) -> _Entry | Refused:
+        entry = await self._match(credential)
+        if isinstance(entry, Refused):
+            return entry
+        reason = entry.dead_because(self._clock.now())
+        return Refused(f"{reason}: {entry.key.public_id}", guess=False) if reason else entry
+
+    async def _match(self, credential: str) -> _Entry | Refused:
         public_id = self._format.public_id(credential)
         if public_id is None:
             return Refused("not a secret of this deployment, or mistyped")
@@ -91,8 +137,7 @@ class KeyChecker:
         right = self._pepper.matches(credential.encode(), _NO_DIGEST if entry is None else entry.digest)
         if entry is None or not right:
             return Refused(f"no key {public_id} with this secret", subject=f"key:{public_id}")
-        reason = entry.key.dead_because(self._clock.now())
-        return Refused(f"{reason}: {public_id}", guess=False) if reason else entry
+        return entry
 
     async def _load_or_none(self, public_id: str) -> _Entry | None:
         try:
@@ -105,12 +150,13 @@ class KeyChecker:
             row = await store.lookup(statement, public_id)
         if row is None:
             raise UnknownKeyError(public_id)
-        lasting = row.key.revoke_time is None and row.key.expire_time is None
-        return _Entry(row.key, row.digest, _principal(row), lasting)
+        ends = (row.key.revoke_time, row.key.expire_time, row.secret_expire_time)
+        return _Entry(row.key, row.digest, _principal(row), row.secret_expire_time, lasting=ends == (None, None, None))
 
 
 def _principal(row: KeyRow) -> Principal:
     key = row.key
+    ends = [end for end in (key.expire_time, row.secret_expire_time) if end is not None]
     return Principal(
         kind=PrincipalKind.API_KEY,
         org_id=key.org_id,
@@ -118,6 +164,8 @@ def _principal(row: KeyRow) -> Principal:
         key_id=key.id,
         scopes=key.scopes,
         models=frozenset(key.models),
+        free_models_only=key.trial,
+        networks=key.networks,
         organization_suspended=row.suspended,
-        expire_time=key.expire_time,
+        expire_time=min(ends) if ends else None,
     )

@@ -12,16 +12,17 @@ from server.audit import entries
 from server.foundation import ids
 from server.foundation.clock import Clock
 from server.foundation.ids import NewId
+from server.foundation.networks import ANYWHERE, Networks
 from server.keys import rights, store
-from server.keys.checker import INVALIDATION_KIND, KeyChecker
+from server.keys.checker import KeyChecker, announce
 from server.keys.keys import CHAT, Key
 from server.keys.secret_format import SecretFormat
 from server.rpc.context import CallContext
 from server.rpc.errors import ConflictError, InvalidArgumentError, NotFoundError
-from server.storage import invalidation
 from server.storage.database import Database, Transaction
 
-CHANGEABLE: Final = ("name", "expire_time", "models")
+CHANGEABLE: Final = ("name", "expire_time", "models", "networks")
+"""Values that an update writes, by their names in `Key`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,9 @@ class KeyWish:
     scopes: tuple[str, ...] = (CHAT,)
     models: tuple[str, ...] = ()
     expire_time: datetime | None = None
+    networks: Networks = ANYWHERE
+    personal: bool = False
+    trial: bool = False
 
 
 class KeyRing:
@@ -49,23 +53,22 @@ class KeyRing:
     async def create(self, context: CallContext, wish: KeyWish) -> tuple[Key, str]:
         """Makes a key for the caller; answers it with its secret, which nobody can read again.
 
-        Raises `PermissionDeniedError` for rights that the caller has not, `InvalidArgumentError` for a past expiry.
+        Raises `PermissionDeniedError` for reach that the caller has not, `InvalidArgumentError` for a past expiry.
         """
         caller = context.principal
-        rights.check_scopes(caller, wish.scopes)
-        rights.check_models(caller, wish.models)
         self._check_expiry("expire_time", wish.expire_time)
-        key, secret = self._draw(caller.org_id, wish, caller.user_id)
+        key, secret = self.draw(caller.org_id, wish, caller.user_id)
+        rights.check_reach(caller, key)
         async with self._database.tenant(caller.org_id) as transaction:
-            await store.insert(transaction, key, self._checker.digest(secret))
+            await self.insert(transaction, key, secret)
             await entries.record(transaction, context, caller.org_id, "key.create", key_text(key.id))
         return key, secret
 
     async def issue(self, org_id: UUID, wish: KeyWish) -> tuple[Key, str]:
         """Makes a key on the platform's own account: the first start, the command line. Any scope goes."""
-        key, secret = self._draw(org_id, wish, None)
+        key, secret = self.draw(org_id, wish, None)
         async with self._database.tenant(org_id) as transaction:
-            await store.insert(transaction, key, self._checker.digest(secret))
+            await self.insert(transaction, key, secret)
             await entries.record_by_system(transaction, org_id, "key.create", key_text(key.id))
         return key, secret
 
@@ -79,46 +82,71 @@ class KeyRing:
     async def get(self, context: CallContext, key_id: UUID) -> Key:
         """One key that the caller may see. Raises `NotFoundError`."""
         async with self._database.tenant(context.principal.org_id) as transaction:
-            return _visible(context, await store.get(transaction, key_id))
+            return visible(context, await store.get(transaction, key_id))
 
     async def update(self, context: CallContext, key_id: UUID, values: Mapping[str, Any], etag: str) -> Key:
         """Changes `CHANGEABLE` values of a key.
 
         `etag` is empty or the version that the caller read. Raises `NotFoundError`, `ConflictError`,
-        `PermissionDeniedError` for a key or models beyond the caller's own rights, `InvalidArgumentError`.
+        `PermissionDeniedError` for a key beyond the caller's own reach, before or after, `InvalidArgumentError`.
         """
         self._check_expiry("key.expire_time", values.get("expire_time"))
         async with self._database.tenant(context.principal.org_id) as transaction:
-            key = _visible(context, await store.lock(transaction, key_id))
+            key = visible(context, await store.lock(transaction, key_id))
             rights.check_scopes(context.principal, key.scopes)
             if etag and etag != key.etag:
                 raise ConflictError("key")
             wanted = replace(key, **values, update_time=self._clock.now())
-            rights.check_models(context.principal, wanted.models)
+            rights.check_reach(context.principal, wanted)
             changed = await self._write(transaction, context, wanted, "key.update")
-        self._checker.forget(changed.public_id)
+        self._checker.forget_key(changed)
         return changed
 
     async def revoke(self, context: CallContext, key_id: UUID) -> Key:
         """Ends a key for good; again, it changes nothing. Raises `NotFoundError`."""
-        now = self._clock.now()
         async with self._database.tenant(context.principal.org_id) as transaction:
-            key = _visible(context, await store.lock(transaction, key_id))
-            if key.revoke_time is not None:
-                await entries.record(transaction, context, key.org_id, "key.revoke", key_text(key.id))
-                return key
-            revoked = replace(key, revoke_time=now, update_time=now)
-            changed = await self._write(transaction, context, revoked, "key.revoke")
-        self._checker.forget(changed.public_id)
-        return changed
+            key = await self.end(transaction, context, visible(context, await store.lock(transaction, key_id)))
+        self._checker.forget_key(key)
+        return key
+
+    async def revoke_secret(self, context: CallContext, secret: str) -> Key:
+        """Ends the key of the caller's organization with this secret, or the calling key where `secret` is empty.
+
+        Whoever holds a secret may end it, whatever else they may do. Raises `NotFoundError` for any other secret,
+        another organization's too, and `InvalidArgumentError` where neither names a key.
+        """
+        caller = context.principal
+        key_id = await self._checker.key_of(caller.org_id, secret) if secret else caller.key_id
+        if key_id is None and not secret:
+            raise InvalidArgumentError.of("secret", "is needed where the caller is no API key")
+        async with self._database.tenant(caller.org_id) as transaction:
+            key = None if key_id is None else await store.lock(transaction, key_id)
+            if key is None:
+                raise NotFoundError("key")
+            ended = await self.end(transaction, context, key)
+        self._checker.forget_key(ended)
+        return ended
+
+    async def end(self, transaction: Transaction, context: CallContext, key: Key) -> Key:
+        """Ends a key that the transaction has locked, where it is not ended yet. Call `forget_key` after the commit."""
+        now = self._clock.now()
+        if key.revoke_time is None:
+            return await self._write(transaction, context, replace(key, revoke_time=now, update_time=now), "key.revoke")
+        await entries.record(transaction, context, key.org_id, "key.revoke", key_text(key.id))
+        return key
+
+    async def insert(self, transaction: Transaction, key: Key, secret: str) -> None:
+        """Writes a key that was drawn."""
+        await store.insert(transaction, key, self._checker.digest(secret))
 
     async def _write(self, transaction: Transaction, context: CallContext, key: Key, action: str) -> Key:
         changed = await store.update(transaction, key)
-        await invalidation.announce(transaction, INVALIDATION_KIND, key.public_id)
+        await announce(transaction, key)
         await entries.record(transaction, context, key.org_id, action, key_text(key.id))
         return changed
 
-    def _draw(self, org_id: UUID, wish: KeyWish, creator: UUID | None) -> tuple[Key, str]:
+    def draw(self, org_id: UUID, wish: KeyWish, creator: UUID | None) -> tuple[Key, str]:
+        """A key that is not written yet, and its secret."""
         secret = self._format.draw()
         now = self._clock.now()
         key = Key(
@@ -133,6 +161,9 @@ class KeyRing:
             create_time=now,
             update_time=now,
             expire_time=wish.expire_time,
+            networks=wish.networks,
+            personal=wish.personal,
+            trial=wish.trial,
         )
         return key, secret.text
 
@@ -146,7 +177,8 @@ def key_text(key_id: UUID) -> str:
     return ids.to_text(ids.KEY, key_id)
 
 
-def _visible(context: CallContext, key: Key | None) -> Key:
+def visible(context: CallContext, key: Key | None) -> Key:
+    """The key, where the caller may know of it. Raises `NotFoundError`."""
     if key is None or not rights.may_see(context.principal, key):
         raise NotFoundError("key")
     return key

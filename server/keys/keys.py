@@ -7,10 +7,20 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from server.foundation.networks import ANYWHERE, Networks
 from server.rpc.access import SCOPE_PERMISSIONS
 
 CHAT: Final = "chat"
 SERVICE: Final = "service"
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousSecret:
+    """The secret that a rotation replaced, until its overlap ends."""
+
+    public_id: str
+    masked: str
+    expire_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,21 @@ class Key:
     expire_time: datetime | None = None
     revoke_time: datetime | None = None
     version: int = 1
+    networks: Networks = ANYWHERE
+    """Where it may be used from."""
+    previous: PreviousSecret | None = None
+    """The secret before the last rotation; its overlap may have ended."""
+    last_used_time: datetime | None = None
+    """Right within a minute."""
+    personal: bool = False
+    """The one key of its person that `RegenerateKey` replaces."""
+    trial: bool = False
+    """Made without an account; calls only models that cost nothing."""
+
+    @property
+    def public_ids(self) -> tuple[str, ...]:
+        """Readable parts of all secrets that may open it."""
+        return (self.public_id,) if self.previous is None else (self.public_id, self.previous.public_id)
 
     @property
     def etag(self) -> str:

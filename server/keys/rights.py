@@ -37,7 +37,19 @@ def check_scopes(caller: Principal, scopes: tuple[str, ...]) -> None:
         raise PermissionDeniedError(f"the scopes grant what the caller has not: {', '.join(sorted(missing))}")
 
 
-def check_models(caller: Principal, models: tuple[str, ...]) -> None:
-    """Raises `PermissionDeniedError` where a key that is bound to some models asks for others, or for all."""
-    if caller.models and not (models and caller.models.issuperset(models)):
+def check_reach(caller: Principal, key: Key) -> None:
+    """Raises `PermissionDeniedError` where the key would reach further than the one that makes or changes it.
+
+    A key that is bound to models or networks, or that expires, makes none without such bounds or with wider ones.
+    People are bound by their role alone.
+    """
+    check_scopes(caller, key.scopes)
+    if caller.models and not (key.models and caller.models.issuperset(key.models)):
         raise PermissionDeniedError("the key asks for models beyond its own")
+    if not caller.networks.covers(key.networks):
+        raise PermissionDeniedError("the key asks for networks beyond its own")
+    end = caller.expire_time if caller.kind is PrincipalKind.API_KEY else None
+    if end is not None and (key.expire_time is None or key.expire_time > end):
+        raise PermissionDeniedError("the key asks for more time than its own")
+    if caller.free_models_only and not key.trial:
+        raise PermissionDeniedError("a trial key asks for a key that is none")

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from server.foundation import ids
+from server.foundation import ids, networks
+from server.foundation.networks import NetworkError, Networks
 from server.keys.checker import KeyChecker
-from server.keys.key_ring import CHANGEABLE, KeyRing, KeyWish, key_text
+from server.keys.key_ring import KeyRing, KeyWish, key_text
 from server.keys.keys import CHAT, Key
+from server.keys.rotation import KeyRotation
 from server.rpc.context import CallContext
 from server.rpc.errors import InvalidArgumentError, NotFoundError
 from server.rpc.pagination import Paginator
 from tollbridge.keys.v1 import key_pb2 as messages
 from tollbridge.keys.v1 import key_service_pb2 as requests
+
+_INNER: Final = {"allowed_cidrs": "networks"}
+"""Fields that the domain calls otherwise."""
 
 
 class KeyService:
@@ -25,8 +31,9 @@ class KeyService:
 
     NAME = "tollbridge.keys.v1.KeyService"
 
-    def __init__(self, ring: KeyRing, checker: KeyChecker, paginator: Paginator) -> None:
+    def __init__(self, ring: KeyRing, rotation: KeyRotation, checker: KeyChecker, paginator: Paginator) -> None:
         self._ring = ring
+        self._rotation = rotation
         self._checker = checker
         self._paginator = paginator
 
@@ -49,17 +56,35 @@ class KeyService:
 
     async def update_key(self, request: requests.UpdateKeyRequest, context: CallContext) -> messages.Key:
         """Changes one key."""
-        values = changes(request.key, request.update_mask)
+        values = {_INNER.get(name, name): value for name, value in changes(request.key, request.update_mask).items()}
         return to_proto(await self._ring.update(context, id_of(request.key.id), values, request.key.etag))
 
     async def revoke_key(self, request: requests.RevokeKeyRequest, context: CallContext) -> messages.Key:
         """Ends one key."""
         return to_proto(await self._ring.revoke(context, id_of(request.id)))
 
+    async def revoke_secret(self, request: requests.RevokeSecretRequest, context: CallContext) -> messages.Key:
+        """Ends the key with this secret, or the calling key."""
+        return to_proto(await self._ring.revoke_secret(context, request.secret))
+
+    async def rotate_key(self, request: requests.RotateKeyRequest, context: CallContext) -> requests.RotateKeyResponse:
+        """Gives a key another secret."""
+        overlap = timedelta(seconds=request.overlap_seconds)
+        key, secret = await self._rotation.rotate(context, id_of(request.id), overlap)
+        return requests.RotateKeyResponse(key=to_proto(key), secret=secret)
+
+    async def regenerate_key(
+        self, request: requests.RegenerateKeyRequest, context: CallContext
+    ) -> requests.RegenerateKeyResponse:
+        """Replaces the calling key's secret, or the caller's personal key."""
+        del request
+        key, secret = await self._rotation.regenerate(context)
+        return requests.RegenerateKeyResponse(key=to_proto(key), secret=secret)
+
     async def verify_key(self, request: requests.VerifyKeyRequest, context: CallContext) -> requests.VerifyKeyResponse:
         """Checks a secret for an internal service."""
         del context
-        key = await self._checker.verify(request.secret)
+        key = await self._checker.verify(request.secret, request.ip)
         if key is None:
             return requests.VerifyKeyResponse(active=False)
         organization_id = ids.to_text(ids.ORGANIZATION, key.org_id)
@@ -81,7 +106,19 @@ def wish_of(request: requests.CreateKeyRequest) -> KeyWish:
         scopes=tuple(request.scopes) or (CHAT,),
         models=tuple(request.models),
         expire_time=time_of("expire_time", request.expire_time) if request.HasField("expire_time") else None,
+        networks=networks_of("allowed_cidrs", request.allowed_cidrs),
     )
+
+
+def networks_of(field: str, texts: Iterable[str]) -> Networks:
+    """The networks that a key is bound to. Raises `InvalidArgumentError` naming the one that is none."""
+    found = []
+    for index, text in enumerate(texts):
+        try:
+            found.append(networks.parse_one(text))
+        except NetworkError as error:
+            raise InvalidArgumentError.of(f"{field}[{index}]", str(error)) from error
+    return Networks(tuple(dict.fromkeys(found)))
 
 
 def time_of(field: str, timestamp: Timestamp) -> datetime:
@@ -98,13 +135,19 @@ def changes(wanted: messages.Key, mask: FieldMask) -> dict[str, Any]:
     Raises `InvalidArgumentError` for a path that cannot be changed, naming it.
     """
     expire_time = time_of("key.expire_time", wanted.expire_time) if wanted.HasField("expire_time") else None
-    values: dict[str, Any] = {"name": wanted.name, "expire_time": expire_time, "models": tuple(wanted.models)}
+    bound = networks_of("key.allowed_cidrs", wanted.allowed_cidrs)
+    values: dict[str, Any] = {
+        "name": wanted.name,
+        "expire_time": expire_time,
+        "models": tuple(wanted.models),
+        "allowed_cidrs": bound,
+    }
     if not mask.paths:
         return {name: value for name, value in values.items() if value}
-    unknown = [path for path in mask.paths if path not in CHANGEABLE]
+    unknown = [path for path in mask.paths if path not in values]
     if unknown:
         raise InvalidArgumentError.of("update_mask", f"{unknown[0]} cannot be changed here")
-    return {name: values[name] for name in mask.paths}
+    return {name: value for name, value in values.items() if name in mask.paths}
 
 
 def to_proto(key: Key) -> messages.Key:
@@ -117,6 +160,9 @@ def to_proto(key: Key) -> messages.Key:
         models=key.models,
         creator_user_id="" if key.creator_user_id is None else ids.to_text(ids.USER, key.creator_user_id),
         etag=key.etag,
+        allowed_cidrs=[str(network) for network in key.networks.networks],
+        personal=key.personal,
+        trial=key.trial,
     )
     message.create_time.FromDatetime(key.create_time)
     message.update_time.FromDatetime(key.update_time)
@@ -124,4 +170,9 @@ def to_proto(key: Key) -> messages.Key:
         message.expire_time.FromDatetime(key.expire_time)
     if key.revoke_time is not None:
         message.revoke_time.FromDatetime(key.revoke_time)
+    if key.last_used_time is not None:
+        message.last_used_time.FromDatetime(key.last_used_time)
+    if key.previous is not None:
+        message.previous_masked = key.previous.masked
+        message.previous_expire_time.FromDatetime(key.previous.expire_time)
     return message

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from server.keys.keys import Key
+from server.foundation import networks
+from server.keys.keys import Key, PreviousSecret
 from server.storage.database import Transaction
 
 # A key by the readable part of its secret, in any organization.
@@ -17,8 +20,8 @@ LOOKUP_KEY: Final = "SELECT * FROM lookup_key($1)"
 # A new key.
 INSERT_KEY: Final = """
 INSERT INTO api_key (id, org_id, public_id, digest, name, masked, scopes, models, creator_user_id, create_time,
-    update_time, expire_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)
+    update_time, expire_time, cidrs, personal, trial)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, $14)
 """
 
 # One key of the tenant.
@@ -36,8 +39,31 @@ ORDER BY id DESC LIMIT $4
 
 # New values of what can be changed.
 UPDATE_KEY: Final = """
-UPDATE api_key SET name = $2, models = $3, expire_time = $4, revoke_time = $5, update_time = $6, version = version + 1
+UPDATE api_key SET name = $2, models = $3, expire_time = $4, revoke_time = $5, update_time = $6, cidrs = $7,
+    version = version + 1
 WHERE id = $1 RETURNING *
+"""
+
+# A person's own key, held still until the transaction ends.
+LOCK_PERSONAL_KEY: Final = """
+SELECT * FROM api_key WHERE org_id = $1 AND creator_user_id = $2 AND personal AND revoke_time IS NULL FOR UPDATE
+"""
+
+# A new secret; the one before it works until $5.
+ROTATE_KEY: Final = """
+UPDATE api_key SET previous_public_id = public_id, previous_digest = digest, previous_masked = masked,
+    previous_expire_time = $5, public_id = $2, digest = $3, masked = $4, update_time = $6, version = version + 1
+WHERE id = $1 RETURNING *
+"""
+
+# When keys were last used, for many at once. For role `keeper`. Rows are locked in one order, so that two processes
+# that write the same keys wait for each other instead of for good.
+NOTE_USES: Final = """
+WITH held AS (
+    SELECT k.id, used.time FROM api_key k JOIN unnest($1::uuid[], $2::timestamptz[]) AS used (id, time) USING (id)
+    WHERE k.last_used_time IS NULL OR k.last_used_time < used.time
+    ORDER BY k.id FOR NO KEY UPDATE OF k)
+UPDATE api_key SET last_used_time = held.time FROM held WHERE api_key.id = held.id
 """
 
 
@@ -47,6 +73,9 @@ class KeyRow:
 
     key: Key
     digest: bytes
+    """Of the secret with the readable part that was asked for."""
+    secret_expire_time: datetime | None
+    """When that secret stops working, though the key may go on; None: never."""
     suspended: bool
     """Whether its organization is."""
 
@@ -54,7 +83,11 @@ class KeyRow:
 async def lookup(statement: Transaction, public_id: str) -> KeyRow | None:
     """The key with this readable part, or None. For role `lookup`."""
     row = await statement.fetchrow(LOOKUP_KEY, public_id)
-    return None if row is None else KeyRow(_key(row), row["digest"], row["suspended"])
+    if row is None:
+        return None
+    if row["public_id"] == public_id:
+        return KeyRow(_key(row), row["digest"], None, row["suspended"])
+    return KeyRow(_key(row), row["previous_digest"], row["previous_expire_time"], row["suspended"])
 
 
 async def insert(transaction: Transaction, key: Key, digest: bytes) -> None:
@@ -72,6 +105,9 @@ async def insert(transaction: Transaction, key: Key, digest: bytes) -> None:
         key.creator_user_id,
         key.create_time,
         key.expire_time,
+        _texts(key),
+        key.personal,
+        key.trial,
     )
 
 
@@ -95,11 +131,47 @@ async def list_page(
 
 
 async def update(transaction: Transaction, key: Key) -> Key:
-    """Writes name, models, expiry and revocation, and answers the new version."""
-    values = (key.name, key.models, key.expire_time, key.revoke_time, key.update_time)
+    """Writes name, models, networks, expiry and revocation, and answers the new version."""
+    values = (key.name, key.models, key.expire_time, key.revoke_time, key.update_time, _texts(key))
     row = await transaction.fetchrow(UPDATE_KEY, key.id, *values)
     assert row is not None, "the row is locked by this transaction"
     return _key(row)
+
+
+async def lock_personal(transaction: Transaction, org_id: UUID, user_id: UUID) -> Key | None:
+    """The person's own key in the organization, locked, or None."""
+    row = await transaction.fetchrow(LOCK_PERSONAL_KEY, org_id, user_id)
+    return None if row is None else _key(row)
+
+
+async def rotate(
+    transaction: Transaction,
+    key_id: UUID,
+    public_id: str,
+    digest: bytes,
+    masked: str,
+    previous_expire_time: datetime,
+    now: datetime,
+) -> Key:
+    """Gives a key that this transaction has locked another secret; answers the new version."""
+    row = await transaction.fetchrow(ROTATE_KEY, key_id, public_id, digest, masked, previous_expire_time, now)
+    assert row is not None, "the row is locked by this transaction"
+    return _key(row)
+
+
+async def note_uses(transaction: Transaction, key_ids: Sequence[UUID], times: Sequence[datetime]) -> None:
+    """Writes when keys were last used; a later time that is there stays. For role `keeper`."""
+    await transaction.execute(NOTE_USES, key_ids, times)
+
+
+def _texts(key: Key) -> list[str]:
+    return [str(network) for network in key.networks.networks]
+
+
+def _previous(row: asyncpg.Record) -> PreviousSecret | None:
+    if row["previous_public_id"] is None:
+        return None
+    return PreviousSecret(row["previous_public_id"], row["previous_masked"], row["previous_expire_time"])
 
 
 def _key(row: asyncpg.Record) -> Key:
@@ -117,4 +189,9 @@ def _key(row: asyncpg.Record) -> Key:
         expire_time=row["expire_time"],
         revoke_time=row["revoke_time"],
         version=row["version"],
+        networks=networks.parse(row["cidrs"]),
+        previous=_previous(row),
+        last_used_time=row["last_used_time"],
+        personal=row["personal"],
+        trial=row["trial"],
     )

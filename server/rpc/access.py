@@ -7,7 +7,12 @@ from typing import Final
 
 from google.protobuf.descriptor import MethodDescriptor
 
-from server.rpc.errors import OrganizationSuspendedError, PasswordChangeRequiredError, PermissionDeniedError
+from server.rpc.errors import (
+    AddressNotAllowedError,
+    OrganizationSuspendedError,
+    PasswordChangeRequiredError,
+    PermissionDeniedError,
+)
 from server.rpc.principal import Principal, PrincipalKind
 from tollbridge.options.v1 import options_pb2
 
@@ -78,11 +83,14 @@ def rule_of(method: MethodDescriptor) -> AccessRule | None:
     return AccessRule(kinds, access.permission, access.platform)
 
 
-def check(rule: AccessRule, method: str, principal: Principal) -> None:
-    """Lets the call go on, or raises the reason why not.
+def check(rule: AccessRule, method: str, principal: Principal, ip: str) -> None:
+    """Lets the call go on, or raises the reason why not. `ip` is where it came from.
 
-    Raises `PasswordChangeRequiredError`, `OrganizationSuspendedError`, `PermissionDeniedError`.
+    Raises `AddressNotAllowedError`, `PasswordChangeRequiredError`, `OrganizationSuspendedError`,
+    `PermissionDeniedError`.
     """
+    if principal.networks and not principal.networks.contains(ip):
+        raise AddressNotAllowedError(ip)
     if principal.password_change_required and method not in WITHOUT_NEW_PASSWORD:
         raise PasswordChangeRequiredError
     if principal.organization_suspended and not principal.platform_admin:

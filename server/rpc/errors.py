@@ -233,6 +233,15 @@ class PermissionDeniedError(ApiError):
         super().__init__("You are not allowed to do this.", internal=internal)
 
 
+class AddressNotAllowedError(ApiError):
+    """The key may not be used from where the call came from; where it may is not told."""
+
+    reason = ErrorReason.ERROR_REASON_ADDRESS_NOT_ALLOWED
+
+    def __init__(self, ip: str) -> None:
+        super().__init__("This API key may not be used from this address.", internal=f"used from {ip or 'a socket'}")
+
+
 class PasswordChangeRequiredError(ApiError):
     """The session may only change its password."""
 

@@ -38,6 +38,7 @@ SERVER_OPTIONS: Final[Sequence[tuple[str, Any]]] = (
 """Limits that both transports share, and what grpc's defaults would break: a burst of streams was dropped at the
 default of pending requests."""
 
+_CREDENTIALS: Final = ("authorization", "x-api-key")
 _RESERVED: Final = ("tollbridge-", "grpc-", ":")
 
 _ServicerContext = grpc.aio.ServicerContext[Any, Any]
@@ -109,11 +110,12 @@ class GrpcEdge(grpc.GenericRpcHandler):
 def trusted_metadata(pairs: Sequence[tuple[str, str | bytes]]) -> Mapping[str, str | bytes]:
     """The caller's metadata without reserved and forwarded names, which nobody may write; a repeated name: its last.
 
-    Two credentials are none: nobody knows which one is meant.
+    A credential that stands there twice is none: nobody knows which one is meant.
     """
     found = {name: value for name, value in pairs if not name.startswith(_RESERVED) and name not in FORWARDED}
-    if sum(name == "authorization" for name, _ in pairs) > 1:
-        del found["authorization"]
+    for credential in _CREDENTIALS:
+        if sum(name == credential for name, _ in pairs) > 1:
+            del found[credential]
     return found
 
 

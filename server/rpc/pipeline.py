@@ -141,7 +141,7 @@ class Pipeline:
         method = incoming.method
         if not method.rule.public:
             context.caller = await self._authenticate(context)
-            access.check(method.rule, method.path, context.caller)
+            access.check(method.rule, method.path, context.caller, context.origin.ip)
         request = parse(method, incoming.request)
         if method.validated:
             validate(request)
@@ -179,7 +179,7 @@ class Pipeline:
             return None
 
         async def check() -> None:
-            access.check(method.rule, method.path, await self._authenticate(context))
+            access.check(method.rule, method.path, await self._authenticate(context), context.origin.ip)
 
         return CredentialWatch(check, context.caller, self._clock)
 
@@ -192,16 +192,21 @@ class Pipeline:
 
 
 def credential_of(metadata: Mapping[str, str | bytes]) -> str:
-    """The bearer token. Raises `CredentialMissingError` without one, `CredentialInvalidError` for another scheme."""
+    """The bearer token, else what `x-api-key` holds, as the bridge reads them.
+
+    Raises `CredentialMissingError` without either, `CredentialInvalidError` for another scheme alone.
+    """
     header = metadata.get("authorization")
-    if not isinstance(header, str) or not header.strip():
-        raise CredentialMissingError
-    if header[: len(_SCHEME)].lower() != _SCHEME:
+    if isinstance(header, str) and header[: len(_SCHEME)].lower() == _SCHEME:
+        token = header[len(_SCHEME) :].strip()
+        if token:
+            return token
+    key = metadata.get("x-api-key")
+    if isinstance(key, str) and key.strip():
+        return key.strip()
+    if isinstance(header, str) and header.strip() and header.strip().lower() != _SCHEME.strip():
         raise CredentialInvalidError("the authorization scheme is not Bearer")
-    token = header[len(_SCHEME) :].strip()
-    if not token:
-        raise CredentialMissingError
-    return token
+    raise CredentialMissingError
 
 
 def parse(method: Method, request: Message | bytes) -> Message:

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
+from server.foundation.networks import ANYWHERE, Networks
+
 
 class PrincipalKind(Enum):
     """Kinds of callers; values are those of `tollbridge.options.v1.Principal`."""
@@ -33,6 +35,10 @@ class Principal:
     scopes: tuple[str, ...] = ()
     models: frozenset[str] = frozenset()
     """Models that a key may call; empty means all."""
+    free_models_only: bool = False
+    """A trial key: it calls only models that cost nothing."""
+    networks: Networks = ANYWHERE
+    """Where a key may be used from; empty means anywhere."""
     platform_admin: bool = False
     """A person who administers the platform. Never true for a key."""
     password_change_required: bool = False

@@ -59,6 +59,12 @@ class FreshCache(Generic[_Value]):
         self._entries.pop(key, None)
         self._loads.pop(key, None)
 
+    def forget_where(self, concerned: Callable[[_Value], bool]) -> None:
+        """Drops entries by their value, and every load under way: what it will read is not known. Looks at all."""
+        self._generation += 1
+        self._entries = {key: entry for key, entry in self._entries.items() if not concerned(entry.value)}
+        self._loads.clear()
+
     def forget_all(self) -> None:
         """Drops every entry."""
         self._generation += 1

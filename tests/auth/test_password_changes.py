@@ -81,12 +81,12 @@ async def test_a_one_time_password_signs_in_once_and_opens_little(identity: Iden
     caller = await identity.principal(tokens.access_token)
     rule = access.AccessRule(frozenset({caller.kind}), "", platform=False)
     with pytest.raises(PasswordChangeRequiredError):
-        access.check(rule, "/tollbridge.keys.v1.KeyService/CreateKey", caller)
-    access.check(rule, "/tollbridge.auth.v1.AuthService/ChangePassword", caller)
+        access.check(rule, "/tollbridge.keys.v1.KeyService/CreateKey", caller, "")
+    access.check(rule, "/tollbridge.auth.v1.AuthService/ChangePassword", caller, "")
 
     await change(identity, tokens.access_token, current=password)
     caller = await identity.principal(tokens.access_token)
-    access.check(rule, "/tollbridge.keys.v1.KeyService/CreateKey", caller)
+    access.check(rule, "/tollbridge.keys.v1.KeyService/CreateKey", caller, "")
     again = await identity.login("root@example.com", NEW)
     assert not again.password_change_required
     assert again.user.platform_admin

@@ -87,7 +87,7 @@ async def test_no_tenant_writes_into_another(identity: Identity) -> None:
         "UPDATE organization SET suspended_time = NULL",
         "UPDATE membership SET role = 'OWNER'",
         "UPDATE api_key SET scopes = '{manage}'",
-        "UPDATE api_key SET digest = '\\x00'",
+        "UPDATE api_key SET trial = false",
         "UPDATE api_key SET org_id = gen_random_uuid()",
         "UPDATE session SET user_id = gen_random_uuid()",
         "DELETE FROM api_key",

@@ -59,6 +59,25 @@ async def test_two_credentials_are_none(channel: grpc.aio.Channel) -> None:
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
+@pytest.mark.parametrize(
+    ("metadata", "code"),
+    [
+        ((("x-api-key", "good"),), grpc.StatusCode.OK),
+        ((("authorization", "Basic x"), ("x-api-key", "good")), grpc.StatusCode.OK),
+        ((("authorization", "Bearer wrong"), ("x-api-key", "good")), grpc.StatusCode.UNAUTHENTICATED),
+        ((("x-api-key", "wrong"),), grpc.StatusCode.UNAUTHENTICATED),
+        ((("x-api-key", " "),), grpc.StatusCode.UNAUTHENTICATED),
+        ((("x-api-key", "good"), ("x-api-key", "good")), grpc.StatusCode.UNAUTHENTICATED),
+    ],
+)
+async def test_a_key_may_come_as_x_api_key(
+    channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], code: grpc.StatusCode
+) -> None:
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/{SERVICE}/Guarded")
+    calling = call(b"", metadata=metadata)
+    assert await calling.code() is code
+
+
 async def test_an_unknown_method_is_unimplemented(channel: grpc.aio.Channel) -> None:
     error = await failure(channel, "Nothing", b"", "good")
     assert error.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -31,6 +31,7 @@ from server.foundation.clock import Clock
 from server.foundation.secrets import RootSecret
 from server.keys.checker import KeyChecker
 from server.keys.key_ring import KeyRing
+from server.keys.rotation import KeyRotation
 from server.keys.secret_format import SecretFormat
 from server.keys.service import KeyService
 from server.organizations.directory import OrganizationDirectory
@@ -115,7 +116,7 @@ async def assembled(
     open_to_all: bool = True,
 ) -> AsyncIterator[Identity]:
     """The parts over one database and Valkey."""
-    roles = (Role.APP, Role.LOOKUP, Role.PLATFORM)
+    roles = (Role.APP, Role.LOOKUP, Role.PLATFORM, Role.KEEPER)
     pools = await Database.connect(dict.fromkeys(roles, database.url))
     valkey = Redis.from_url(valkey_url)
     hasher = PasswordHasher(CHEAP)
@@ -170,6 +171,6 @@ async def _assemble(
         ),
         key_checker=key_checker,
         ring=ring,
-        keys=KeyService(ring, key_checker, paginator),
+        keys=KeyService(ring, KeyRotation(database, ring, key_checker, secret_format, clock), key_checker, paginator),
         organizations=OrganizationService(directory, paginator),
     )

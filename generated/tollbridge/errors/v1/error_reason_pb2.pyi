@@ -64,6 +64,10 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """Too many wrong passwords or keys from this address or for this account. RetryInfo says when to try again."""
     ERROR_REASON_ORGANIZATION_SUSPENDED: _ErrorReason.ValueType  # 26
     """The organization is suspended."""
+    ERROR_REASON_ADDRESS_NOT_ALLOWED: _ErrorReason.ValueType  # 27
+    """The key is bound to networks (`Key.allowed_cidrs`), and the call came from outside them; which they are is not told."""
+    ERROR_REASON_KEY_ENDED: _ErrorReason.ValueType  # 28
+    """The key was revoked or has expired, so it cannot be rotated. Make a new one."""
     ERROR_REASON_ACCOUNT_EXISTS: _ErrorReason.ValueType  # 30
     """The e-mail or user name is taken."""
     ERROR_REASON_PASSWORD_REFUSED: _ErrorReason.ValueType  # 31
@@ -144,6 +148,10 @@ ERROR_REASON_TOO_MANY_ATTEMPTS: ErrorReason.ValueType  # 25
 """Too many wrong passwords or keys from this address or for this account. RetryInfo says when to try again."""
 ERROR_REASON_ORGANIZATION_SUSPENDED: ErrorReason.ValueType  # 26
 """The organization is suspended."""
+ERROR_REASON_ADDRESS_NOT_ALLOWED: ErrorReason.ValueType  # 27
+"""The key is bound to networks (`Key.allowed_cidrs`), and the call came from outside them; which they are is not told."""
+ERROR_REASON_KEY_ENDED: ErrorReason.ValueType  # 28
+"""The key was revoked or has expired, so it cannot be rotated. Make a new one."""
 ERROR_REASON_ACCOUNT_EXISTS: ErrorReason.ValueType  # 30
 """The e-mail or user name is taken."""
 ERROR_REASON_PASSWORD_REFUSED: ErrorReason.ValueType  # 31

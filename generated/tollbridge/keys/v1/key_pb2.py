@@ -27,7 +27,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctollbridge/keys/v1/key.proto\x12\x12tollbridge.keys.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x04\n\x03Key\x12#\n\x02id\x18\x01 \x01(\tB\x13\xfa\x41\x10\n\x0etollbridge/KeyR\x02id\x12\x1c\n\x04name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12\x16\n\x06masked\x18\x03 \x01(\tR\x06masked\x12\x16\n\x06scopes\x18\x04 \x03(\tR\x06scopes\x12*\n\x06models\x18\x05 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xc8\x01\"\x07r\x05\x10\x01\x18\xc8\x01R\x06models\x12<\n\x0f\x63reator_user_id\x18\x06 \x01(\tB\x14\xfa\x41\x11\n\x0ftollbridge/UserR\rcreatorUserId\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12;\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12;\n\x0brevoke_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrevokeTime\x12\x1b\n\x04\x65tag\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag:\x1f\xea\x41\x1c\n\x0etollbridge/Key\x12\nkeys/{key}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctollbridge/keys/v1/key.proto\x12\x12tollbridge.keys.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x06\n\x03Key\x12#\n\x02id\x18\x01 \x01(\tB\x13\xfa\x41\x10\n\x0etollbridge/KeyR\x02id\x12\x1c\n\x04name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12\x16\n\x06masked\x18\x03 \x01(\tR\x06masked\x12\x16\n\x06scopes\x18\x04 \x03(\tR\x06scopes\x12*\n\x06models\x18\x05 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xc8\x01\"\x07r\x05\x10\x01\x18\xc8\x01R\x06models\x12<\n\x0f\x63reator_user_id\x18\x06 \x01(\tB\x14\xfa\x41\x11\n\x0ftollbridge/UserR\rcreatorUserId\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12;\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12;\n\x0brevoke_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrevokeTime\x12\x1b\n\x04\x65tag\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18@R\x04\x65tag\x12\x35\n\rallowed_cidrs\x18\x0c \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x64\"\x06r\x04\x10\x01\x18@R\x0c\x61llowedCidrs\x12@\n\x0elast_used_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0clastUsedTime\x12\'\n\x0fprevious_masked\x18\x0e \x01(\tR\x0epreviousMasked\x12L\n\x14previous_expire_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x12previousExpireTime\x12\x1a\n\x08personal\x18\x10 \x01(\x08R\x08personal\x12\x14\n\x05trial\x18\x11 \x01(\x08R\x05trial:\x1f\xea\x41\x1c\n\x0etollbridge/Key\x12\nkeys/{key}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,8 +44,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEY'].fields_by_name['creator_user_id']._serialized_options = b'\372A\021\n\017tollbridge/User'
   _globals['_KEY'].fields_by_name['etag']._loaded_options = None
   _globals['_KEY'].fields_by_name['etag']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_KEY'].fields_by_name['allowed_cidrs']._loaded_options = None
+  _globals['_KEY'].fields_by_name['allowed_cidrs']._serialized_options = b'\272H\r\222\001\n\020d\"\006r\004\020\001\030@'
   _globals['_KEY']._loaded_options = None
   _globals['_KEY']._serialized_options = b'\352A\034\n\016tollbridge/Key\022\nkeys/{key}'
   _globals['_KEY']._serialized_start=142
-  _globals['_KEY']._serialized_end=674
+  _globals['_KEY']._serialized_end=964
 # @@protoc_insertion_point(module_scope)

@@ -36,6 +36,12 @@ class Key(message.Message):
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
     REVOKE_TIME_FIELD_NUMBER: builtins.int
     ETAG_FIELD_NUMBER: builtins.int
+    ALLOWED_CIDRS_FIELD_NUMBER: builtins.int
+    LAST_USED_TIME_FIELD_NUMBER: builtins.int
+    PREVIOUS_MASKED_FIELD_NUMBER: builtins.int
+    PREVIOUS_EXPIRE_TIME_FIELD_NUMBER: builtins.int
+    PERSONAL_FIELD_NUMBER: builtins.int
+    TRIAL_FIELD_NUMBER: builtins.int
     id: builtins.str
     """`key_…`. Set by the server."""
     name: builtins.str
@@ -46,6 +52,12 @@ class Key(message.Message):
     """The person who made the key; empty where the platform did."""
     etag: builtins.str
     """Version of the resource; send it back with an update to refuse a lost write."""
+    previous_masked: builtins.str
+    """Start and end of the secret that the last rotation replaced; empty where the key was never rotated."""
+    personal: builtins.bool
+    """True for a person's own key, which `RegenerateKey` replaces."""
+    trial: builtins.bool
+    """True for a key that was made without an account: it calls only models that cost nothing."""
     @builtins.property
     def scopes(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """What the key may do: "chat" (chat and models, and reading balance, usage, plans and the list of keys), "manage"
@@ -72,6 +84,20 @@ class Key(message.Message):
     def revoke_time(self) -> timestamp_pb2.Timestamp:
         """When it was revoked; absent while it is not."""
 
+    @builtins.property
+    def allowed_cidrs(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Networks that the key may be used from, as CIDRs or single addresses (IPv4, IPv6; mapped IPv4 counts as IPv4), at
+        most 100; empty means anywhere. A call from elsewhere is refused with ADDRESS_NOT_ALLOWED.
+        """
+
+    @builtins.property
+    def last_used_time(self) -> timestamp_pb2.Timestamp:
+        """When it was last used, right within a minute or so; absent: never."""
+
+    @builtins.property
+    def previous_expire_time(self) -> timestamp_pb2.Timestamp:
+        """When the replaced secret stops or stopped working; absent where the key was never rotated."""
+
     def __init__(
         self,
         *,
@@ -86,9 +112,15 @@ class Key(message.Message):
         expire_time: timestamp_pb2.Timestamp | None = ...,
         revoke_time: timestamp_pb2.Timestamp | None = ...,
         etag: builtins.str | None = ...,
+        allowed_cidrs: abc.Iterable[builtins.str] | None = ...,
+        last_used_time: timestamp_pb2.Timestamp | None = ...,
+        previous_masked: builtins.str | None = ...,
+        previous_expire_time: timestamp_pb2.Timestamp | None = ...,
+        personal: builtins.bool | None = ...,
+        trial: builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "revoke_time", b"revoke_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_used_time", b"last_used_time", "previous_expire_time", b"previous_expire_time", "revoke_time", b"revoke_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "creator_user_id", b"creator_user_id", "etag", b"etag", "expire_time", b"expire_time", "id", b"id", "masked", b"masked", "models", b"models", "name", b"name", "revoke_time", b"revoke_time", "scopes", b"scopes", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["allowed_cidrs", b"allowed_cidrs", "create_time", b"create_time", "creator_user_id", b"creator_user_id", "etag", b"etag", "expire_time", b"expire_time", "id", b"id", "last_used_time", b"last_used_time", "masked", b"masked", "models", b"models", "name", b"name", "personal", b"personal", "previous_expire_time", b"previous_expire_time", "previous_masked", b"previous_masked", "revoke_time", b"revoke_time", "scopes", b"scopes", "trial", b"trial", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -31,7 +31,7 @@ from tollbridge.keys.v1 import key_pb2 as tollbridge_dot_keys_dot_v1_dot_key__pb
 from tollbridge.options.v1 import options_pb2 as tollbridge_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tollbridge/keys/v1/key_service.proto\x12\x12tollbridge.keys.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/resource.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctollbridge/keys/v1/key.proto\x1a#tollbridge/options/v1/options.proto\"\xda\x01\n\x10\x43reateKeyRequest\x12\x1c\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12=\n\x06scopes\x18\x02 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x08\x18\x01\"\x19r\x17R\x04\x63hatR\x06manageR\x07serviceR\x06scopes\x12,\n\x06models\x18\x03 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x10\xc8\x01\x18\x01\"\x07r\x05\x10\x01\x18\xc8\x01R\x06models\x12;\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"[\n\x11\x43reateKeyResponse\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x1b\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"`\n\x0fListKeysRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\tpageToken\"g\n\x10ListKeysResponse\x12+\n\x04keys\x18\x01 \x03(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x04keys\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"=\n\rGetKeyRequest\x12,\n\x02id\x18\x01 \x01(\tB\x1c\xfa\x41\x10\n\x0etollbridge/Key\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x82\x01\n\x10UpdateKeyRequest\x12\x31\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"@\n\x10RevokeKeyRequest\x12,\n\x02id\x18\x01 \x01(\tB\x1c\xfa\x41\x10\n\x0etollbridge/Key\xbaH\x06r\x04\x10\x01\x18@R\x02id\"9\n\x10VerifyKeyRequest\x12%\n\x06secret\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x04R\x06secret\"\x9d\x01\n\x11VerifyKeyResponse\x12\x16\n\x06\x61\x63tive\x18\x01 \x01(\x08R\x06\x61\x63tive\x12)\n\x03key\x18\x02 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x45\n\x0forganization_id\x18\x03 \x01(\tB\x1c\xfa\x41\x19\n\x17tollbridge/OrganizationR\x0eorganizationId2\xe8\x06\n\nKeyService\x12\x99\x01\n\tCreateKey\x12$.tollbridge.keys.v1.CreateKeyRequest\x1a%.tollbridge.keys.v1.CreateKeyResponse\"?\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.create\xb0\xbb\x18\x02\xba\xbb\x18\nkey.create\xc8\xbb\x18\xc9\x01\x82\xd3\xe4\x93\x02\r\"\x08/v1/keys:\x01*\x12~\n\x08ListKeys\x12#.tollbridge.keys.v1.ListKeysRequest\x1a$.tollbridge.keys.v1.ListKeysResponse\"\'\xaa\xbb\x18\x0f\n\x02\x02\x03\x12\tkeys.list\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\n\x12\x08/v1/keys\x12r\n\x06GetKey\x12!.tollbridge.keys.v1.GetKeyRequest\x1a\x17.tollbridge.keys.v1.Key\",\xaa\xbb\x18\x0f\n\x02\x02\x03\x12\tkeys.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/keys/{id}\x12\x91\x01\n\tUpdateKey\x12$.tollbridge.keys.v1.UpdateKeyRequest\x1a\x17.tollbridge.keys.v1.Key\"E\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.update\xb0\xbb\x18\x02\xba\xbb\x18\nkey.update\x82\xd3\xe4\x93\x02\x18\x32\x11/v1/keys/{key.id}:\x03key\x12\xa3\x01\n\tRevokeKey\x12$.tollbridge.keys.v1.RevokeKeyRequest\x1a\x17.tollbridge.keys.v1.Key\"W\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.revoke\xb0\xbb\x18\x02\xba\xbb\x18\nkey.revoke\x82\xd3\xe4\x93\x02*\"\x14/v1/keys/{id}:revoke:\x01*Z\x0f*\r/v1/keys/{id}\x12\x8f\x01\n\tVerifyKey\x12$.tollbridge.keys.v1.VerifyKeyRequest\x1a%.tollbridge.keys.v1.VerifyKeyResponse\"5\xaa\xbb\x18\x13\n\x02\x02\x03\x12\x0bkeys.verify\x18\x01\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/keys:verify:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tollbridge/keys/v1/key_service.proto\x12\x12tollbridge.keys.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/resource.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctollbridge/keys/v1/key.proto\x1a#tollbridge/options/v1/options.proto\"\x91\x02\n\x10\x43reateKeyRequest\x12\x1c\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12=\n\x06scopes\x18\x02 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x08\x18\x01\"\x19r\x17R\x04\x63hatR\x06manageR\x07serviceR\x06scopes\x12,\n\x06models\x18\x03 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x10\xc8\x01\x18\x01\"\x07r\x05\x10\x01\x18\xc8\x01R\x06models\x12;\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x35\n\rallowed_cidrs\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x64\"\x06r\x04\x10\x01\x18@R\x0c\x61llowedCidrs\"[\n\x11\x43reateKeyResponse\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x1b\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"`\n\x0fListKeysRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\tpageToken\"g\n\x10ListKeysResponse\x12+\n\x04keys\x18\x01 \x03(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x04keys\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"=\n\rGetKeyRequest\x12,\n\x02id\x18\x01 \x01(\tB\x1c\xfa\x41\x10\n\x0etollbridge/Key\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x82\x01\n\x10UpdateKeyRequest\x12\x31\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"@\n\x10RevokeKeyRequest\x12,\n\x02id\x18\x01 \x01(\tB\x1c\xfa\x41\x10\n\x0etollbridge/Key\xbaH\x06r\x04\x10\x01\x18@R\x02id\"v\n\x10RotateKeyRequest\x12,\n\x02id\x18\x01 \x01(\tB\x1c\xfa\x41\x10\n\x0etollbridge/Key\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\x34\n\x0foverlap_seconds\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\xf5$(\x00R\x0eoverlapSeconds\"[\n\x11RotateKeyResponse\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x1b\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"\x16\n\x14RegenerateKeyRequest\"_\n\x15RegenerateKeyResponse\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x1b\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\":\n\x13RevokeSecretRequest\x12#\n\x06secret\x18\x01 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80\x04R\x06secret\"R\n\x10VerifyKeyRequest\x12%\n\x06secret\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x04R\x06secret\x12\x17\n\x02ip\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x02ip\"\x9d\x01\n\x11VerifyKeyResponse\x12\x16\n\x06\x61\x63tive\x18\x01 \x01(\x08R\x06\x61\x63tive\x12)\n\x03key\x18\x02 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x45\n\x0forganization_id\x18\x03 \x01(\tB\x1c\xfa\x41\x19\n\x17tollbridge/OrganizationR\x0eorganizationId2\xbf\n\n\nKeyService\x12\x99\x01\n\tCreateKey\x12$.tollbridge.keys.v1.CreateKeyRequest\x1a%.tollbridge.keys.v1.CreateKeyResponse\"?\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.create\xb0\xbb\x18\x02\xba\xbb\x18\nkey.create\xc8\xbb\x18\xc9\x01\x82\xd3\xe4\x93\x02\r\"\x08/v1/keys:\x01*\x12~\n\x08ListKeys\x12#.tollbridge.keys.v1.ListKeysRequest\x1a$.tollbridge.keys.v1.ListKeysResponse\"\'\xaa\xbb\x18\x0f\n\x02\x02\x03\x12\tkeys.list\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\n\x12\x08/v1/keys\x12r\n\x06GetKey\x12!.tollbridge.keys.v1.GetKeyRequest\x1a\x17.tollbridge.keys.v1.Key\",\xaa\xbb\x18\x0f\n\x02\x02\x03\x12\tkeys.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/keys/{id}\x12\x91\x01\n\tUpdateKey\x12$.tollbridge.keys.v1.UpdateKeyRequest\x1a\x17.tollbridge.keys.v1.Key\"E\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.update\xb0\xbb\x18\x02\xba\xbb\x18\nkey.update\x82\xd3\xe4\x93\x02\x18\x32\x11/v1/keys/{key.id}:\x03key\x12\xa3\x01\n\tRevokeKey\x12$.tollbridge.keys.v1.RevokeKeyRequest\x1a\x17.tollbridge.keys.v1.Key\"W\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.revoke\xb0\xbb\x18\x02\xba\xbb\x18\nkey.revoke\x82\xd3\xe4\x93\x02*\"\x14/v1/keys/{id}:revoke:\x01*Z\x0f*\r/v1/keys/{id}\x12\xa0\x01\n\tRotateKey\x12$.tollbridge.keys.v1.RotateKeyRequest\x1a%.tollbridge.keys.v1.RotateKeyResponse\"F\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.update\xb0\xbb\x18\x02\xba\xbb\x18\nkey.rotate\x82\xd3\xe4\x93\x02\x19\"\x14/v1/keys/{id}:rotate:\x01*\x12\xa2\x01\n\rRegenerateKey\x12(.tollbridge.keys.v1.RegenerateKeyRequest\x1a).tollbridge.keys.v1.RegenerateKeyResponse\"<\xaa\xbb\x18\x04\n\x02\x02\x03\xb0\xbb\x18\x02\xba\xbb\x18\x0ekey.regenerate\x82\xd3\xe4\x93\x02\x18\"\x13/v1/keys:regenerate:\x01*\x12\x8c\x01\n\x0cRevokeSecret\x12\'.tollbridge.keys.v1.RevokeSecretRequest\x1a\x17.tollbridge.keys.v1.Key\":\xaa\xbb\x18\x04\n\x02\x02\x03\xb0\xbb\x18\x02\xba\xbb\x18\nkey.revoke\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/keys:revokeSecret:\x01*\x12\x8f\x01\n\tVerifyKey\x12$.tollbridge.keys.v1.VerifyKeyRequest\x1a%.tollbridge.keys.v1.VerifyKeyResponse\"5\xaa\xbb\x18\x13\n\x02\x02\x03\x12\x0bkeys.verify\x18\x01\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/keys:verify:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEKEYREQUEST'].fields_by_name['scopes']._serialized_options = b'\272H\"\222\001\037\020\010\030\001\"\031r\027R\004chatR\006manageR\007service'
   _globals['_CREATEKEYREQUEST'].fields_by_name['models']._loaded_options = None
   _globals['_CREATEKEYREQUEST'].fields_by_name['models']._serialized_options = b'\272H\021\222\001\016\020\310\001\030\001\"\007r\005\020\001\030\310\001'
+  _globals['_CREATEKEYREQUEST'].fields_by_name['allowed_cidrs']._loaded_options = None
+  _globals['_CREATEKEYREQUEST'].fields_by_name['allowed_cidrs']._serialized_options = b'\272H\r\222\001\n\020d\"\006r\004\020\001\030@'
   _globals['_CREATEKEYRESPONSE'].fields_by_name['secret']._loaded_options = None
   _globals['_CREATEKEYRESPONSE'].fields_by_name['secret']._serialized_options = b'\200\001\001'
   _globals['_LISTKEYSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -56,8 +58,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEKEYREQUEST'].fields_by_name['key']._serialized_options = b'\272H\003\310\001\001'
   _globals['_REVOKEKEYREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_REVOKEKEYREQUEST'].fields_by_name['id']._serialized_options = b'\372A\020\n\016tollbridge/Key\272H\006r\004\020\001\030@'
+  _globals['_ROTATEKEYREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_ROTATEKEYREQUEST'].fields_by_name['id']._serialized_options = b'\372A\020\n\016tollbridge/Key\272H\006r\004\020\001\030@'
+  _globals['_ROTATEKEYREQUEST'].fields_by_name['overlap_seconds']._loaded_options = None
+  _globals['_ROTATEKEYREQUEST'].fields_by_name['overlap_seconds']._serialized_options = b'\272H\010\032\006\030\200\365$(\000'
+  _globals['_ROTATEKEYRESPONSE'].fields_by_name['secret']._loaded_options = None
+  _globals['_ROTATEKEYRESPONSE'].fields_by_name['secret']._serialized_options = b'\200\001\001'
+  _globals['_REGENERATEKEYRESPONSE'].fields_by_name['secret']._loaded_options = None
+  _globals['_REGENERATEKEYRESPONSE'].fields_by_name['secret']._serialized_options = b'\200\001\001'
+  _globals['_REVOKESECRETREQUEST'].fields_by_name['secret']._loaded_options = None
+  _globals['_REVOKESECRETREQUEST'].fields_by_name['secret']._serialized_options = b'\200\001\001\272H\005r\003\030\200\004'
   _globals['_VERIFYKEYREQUEST'].fields_by_name['secret']._loaded_options = None
   _globals['_VERIFYKEYREQUEST'].fields_by_name['secret']._serialized_options = b'\200\001\001\272H\007r\005\020\001\030\200\004'
+  _globals['_VERIFYKEYREQUEST'].fields_by_name['ip']._loaded_options = None
+  _globals['_VERIFYKEYREQUEST'].fields_by_name['ip']._serialized_options = b'\272H\004r\002\030@'
   _globals['_VERIFYKEYRESPONSE'].fields_by_name['organization_id']._loaded_options = None
   _globals['_VERIFYKEYRESPONSE'].fields_by_name['organization_id']._serialized_options = b'\372A\031\n\027tollbridge/Organization'
   _globals['_KEYSERVICE'].methods_by_name['CreateKey']._loaded_options = None
@@ -70,26 +84,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEYSERVICE'].methods_by_name['UpdateKey']._serialized_options = b'\252\273\030\021\n\002\002\003\022\013keys.update\260\273\030\002\272\273\030\nkey.update\202\323\344\223\002\0302\021/v1/keys/{key.id}:\003key'
   _globals['_KEYSERVICE'].methods_by_name['RevokeKey']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['RevokeKey']._serialized_options = b'\252\273\030\021\n\002\002\003\022\013keys.revoke\260\273\030\002\272\273\030\nkey.revoke\202\323\344\223\002*\"\024/v1/keys/{id}:revoke:\001*Z\017*\r/v1/keys/{id}'
+  _globals['_KEYSERVICE'].methods_by_name['RotateKey']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['RotateKey']._serialized_options = b'\252\273\030\021\n\002\002\003\022\013keys.update\260\273\030\002\272\273\030\nkey.rotate\202\323\344\223\002\031\"\024/v1/keys/{id}:rotate:\001*'
+  _globals['_KEYSERVICE'].methods_by_name['RegenerateKey']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['RegenerateKey']._serialized_options = b'\252\273\030\004\n\002\002\003\260\273\030\002\272\273\030\016key.regenerate\202\323\344\223\002\030\"\023/v1/keys:regenerate:\001*'
+  _globals['_KEYSERVICE'].methods_by_name['RevokeSecret']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['RevokeSecret']._serialized_options = b'\252\273\030\004\n\002\002\003\260\273\030\002\272\273\030\nkey.revoke\202\323\344\223\002\032\"\025/v1/keys:revokeSecret:\001*'
   _globals['_KEYSERVICE'].methods_by_name['VerifyKey']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['VerifyKey']._serialized_options = b'\252\273\030\023\n\002\002\003\022\013keys.verify\030\001\260\273\030\001\202\323\344\223\002\024\"\017/v1/keys:verify:\001*'
   _globals['_CREATEKEYREQUEST']._serialized_start=281
-  _globals['_CREATEKEYREQUEST']._serialized_end=499
-  _globals['_CREATEKEYRESPONSE']._serialized_start=501
-  _globals['_CREATEKEYRESPONSE']._serialized_end=592
-  _globals['_LISTKEYSREQUEST']._serialized_start=594
-  _globals['_LISTKEYSREQUEST']._serialized_end=690
-  _globals['_LISTKEYSRESPONSE']._serialized_start=692
-  _globals['_LISTKEYSRESPONSE']._serialized_end=795
-  _globals['_GETKEYREQUEST']._serialized_start=797
-  _globals['_GETKEYREQUEST']._serialized_end=858
-  _globals['_UPDATEKEYREQUEST']._serialized_start=861
-  _globals['_UPDATEKEYREQUEST']._serialized_end=991
-  _globals['_REVOKEKEYREQUEST']._serialized_start=993
-  _globals['_REVOKEKEYREQUEST']._serialized_end=1057
-  _globals['_VERIFYKEYREQUEST']._serialized_start=1059
-  _globals['_VERIFYKEYREQUEST']._serialized_end=1116
-  _globals['_VERIFYKEYRESPONSE']._serialized_start=1119
-  _globals['_VERIFYKEYRESPONSE']._serialized_end=1276
-  _globals['_KEYSERVICE']._serialized_start=1279
-  _globals['_KEYSERVICE']._serialized_end=2151
+  _globals['_CREATEKEYREQUEST']._serialized_end=554
+  _globals['_CREATEKEYRESPONSE']._serialized_start=556
+  _globals['_CREATEKEYRESPONSE']._serialized_end=647
+  _globals['_LISTKEYSREQUEST']._serialized_start=649
+  _globals['_LISTKEYSREQUEST']._serialized_end=745
+  _globals['_LISTKEYSRESPONSE']._serialized_start=747
+  _globals['_LISTKEYSRESPONSE']._serialized_end=850
+  _globals['_GETKEYREQUEST']._serialized_start=852
+  _globals['_GETKEYREQUEST']._serialized_end=913
+  _globals['_UPDATEKEYREQUEST']._serialized_start=916
+  _globals['_UPDATEKEYREQUEST']._serialized_end=1046
+  _globals['_REVOKEKEYREQUEST']._serialized_start=1048
+  _globals['_REVOKEKEYREQUEST']._serialized_end=1112
+  _globals['_ROTATEKEYREQUEST']._serialized_start=1114
+  _globals['_ROTATEKEYREQUEST']._serialized_end=1232
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=1234
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=1325
+  _globals['_REGENERATEKEYREQUEST']._serialized_start=1327
+  _globals['_REGENERATEKEYREQUEST']._serialized_end=1349
+  _globals['_REGENERATEKEYRESPONSE']._serialized_start=1351
+  _globals['_REGENERATEKEYRESPONSE']._serialized_end=1446
+  _globals['_REVOKESECRETREQUEST']._serialized_start=1448
+  _globals['_REVOKESECRETREQUEST']._serialized_end=1506
+  _globals['_VERIFYKEYREQUEST']._serialized_start=1508
+  _globals['_VERIFYKEYREQUEST']._serialized_end=1590
+  _globals['_VERIFYKEYRESPONSE']._serialized_start=1593
+  _globals['_VERIFYKEYRESPONSE']._serialized_end=1750
+  _globals['_KEYSERVICE']._serialized_start=1753
+  _globals['_KEYSERVICE']._serialized_end=3096
 # @@protoc_insertion_point(module_scope)

@@ -31,6 +31,7 @@ class CreateKeyRequest(message.Message):
     SCOPES_FIELD_NUMBER: builtins.int
     MODELS_FIELD_NUMBER: builtins.int
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
+    ALLOWED_CIDRS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Display name, at most 200 characters."""
     @builtins.property
@@ -43,7 +44,13 @@ class CreateKeyRequest(message.Message):
 
     @builtins.property
     def expire_time(self) -> timestamp_pb2.Timestamp:
-        """When it stops working; absent: never. Must be in the future."""
+        """When it stops working; absent: never. Must be in the future. A key makes no key that outlives it."""
+
+    @builtins.property
+    def allowed_cidrs(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Networks that the key may be used from, as CIDRs or single addresses (IPv4, IPv6; mapped IPv4 counts as IPv4), at
+        most 100; empty means anywhere. A call from elsewhere is refused with ADDRESS_NOT_ALLOWED.
+        """
 
     def __init__(
         self,
@@ -52,10 +59,11 @@ class CreateKeyRequest(message.Message):
         scopes: abc.Iterable[builtins.str] | None = ...,
         models: abc.Iterable[builtins.str] | None = ...,
         expire_time: timestamp_pb2.Timestamp | None = ...,
+        allowed_cidrs: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["expire_time", b"expire_time", "models", b"models", "name", b"name", "scopes", b"scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["allowed_cidrs", b"allowed_cidrs", "expire_time", b"expire_time", "models", b"models", "name", b"name", "scopes", b"scopes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -165,11 +173,13 @@ class UpdateKeyRequest(message.Message):
     UPDATE_MASK_FIELD_NUMBER: builtins.int
     @builtins.property
     def key(self) -> key_pb2.Key:
-        """`id` names the key; `name`, `expire_time` and `models` can be changed; `etag`, where set, must be the current one."""
+        """`id` names the key; `name`, `expire_time`, `models` and `allowed_cidrs` can be changed; `etag`, where set, must be the
+        current one.
+        """
 
     @builtins.property
     def update_mask(self) -> field_mask_pb2.FieldMask:
-        """Fields to change, for instance "name,models". Empty: each of the three that is set in `key`."""
+        """Fields to change, for instance "name,models". Empty: each of the four that is set in `key`."""
 
     def __init__(
         self,
@@ -204,14 +214,105 @@ class RevokeKeyRequest(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
-class VerifyKeyRequest(message.Message):
-    """A secret to check."""
+class RotateKeyRequest(message.Message):
+    """Names the key to rotate, and how long its secret so far goes on."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    OVERLAP_SECONDS_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """`key_…`."""
+    overlap_seconds: builtins.int
+    """Seconds that the secret so far still works, at most 604,800 (7 days); 0: it is dead at once."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str | None = ...,
+        overlap_seconds: builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "overlap_seconds", b"overlap_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RotateKeyResponse(message.Message):
+    """The key and, this once, its new secret."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    SECRET_FIELD_NUMBER: builtins.int
+    secret: builtins.str
+    """The new secret, as it is sent in `Authorization: Bearer …`."""
+    @builtins.property
+    def key(self) -> key_pb2.Key:
+        """The key."""
+
+    def __init__(
+        self,
+        *,
+        key: key_pb2.Key | None = ...,
+        secret: builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RegenerateKeyRequest(message.Message):
+    """Nothing: the credential says whose key."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RegenerateKeyResponse(message.Message):
+    """The key and, this once, its new secret."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    SECRET_FIELD_NUMBER: builtins.int
+    secret: builtins.str
+    """The new secret, as it is sent in `Authorization: Bearer …`."""
+    @builtins.property
+    def key(self) -> key_pb2.Key:
+        """The key."""
+
+    def __init__(
+        self,
+        *,
+        key: key_pb2.Key | None = ...,
+        secret: builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RevokeSecretRequest(message.Message):
+    """The secret to end."""
 
     DESCRIPTOR: descriptor.Descriptor
 
     SECRET_FIELD_NUMBER: builtins.int
     secret: builtins.str
-    """The secret as a client sent it."""
+    """The secret of a key of the caller's organization; empty: the calling key's."""
     def __init__(
         self,
         *,
@@ -220,6 +321,30 @@ class VerifyKeyRequest(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VerifyKeyRequest(message.Message):
+    """A secret to check."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SECRET_FIELD_NUMBER: builtins.int
+    IP_FIELD_NUMBER: builtins.int
+    secret: builtins.str
+    """The secret as a client sent it."""
+    ip: builtins.str
+    """The address that the client called from. A key that is bound to networks is active only with one inside them."""
+    def __init__(
+        self,
+        *,
+        secret: builtins.str | None = ...,
+        ip: builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["ip", b"ip", "secret", b"secret"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

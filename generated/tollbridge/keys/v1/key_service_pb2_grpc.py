@@ -61,6 +61,21 @@ class KeyServiceStub:
                 request_serializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RevokeKeyRequest.SerializeToString,
                 response_deserializer=tollbridge_dot_keys_dot_v1_dot_key__pb2.Key.FromString,
                 _registered_method=True)
+        self.RotateKey = channel.unary_unary(
+                '/tollbridge.keys.v1.KeyService/RotateKey',
+                request_serializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RotateKeyRequest.SerializeToString,
+                response_deserializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RotateKeyResponse.FromString,
+                _registered_method=True)
+        self.RegenerateKey = channel.unary_unary(
+                '/tollbridge.keys.v1.KeyService/RegenerateKey',
+                request_serializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RegenerateKeyRequest.SerializeToString,
+                response_deserializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RegenerateKeyResponse.FromString,
+                _registered_method=True)
+        self.RevokeSecret = channel.unary_unary(
+                '/tollbridge.keys.v1.KeyService/RevokeSecret',
+                request_serializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RevokeSecretRequest.SerializeToString,
+                response_deserializer=tollbridge_dot_keys_dot_v1_dot_key__pb2.Key.FromString,
+                _registered_method=True)
         self.VerifyKey = channel.unary_unary(
                 '/tollbridge.keys.v1.KeyService/VerifyKey',
                 request_serializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.VerifyKeyRequest.SerializeToString,
@@ -94,7 +109,7 @@ class KeyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateKey(self, request, context):
-        """Changes name, expiry and allowed models. Works everywhere within a second.
+        """Changes name, expiry, allowed models and allowed networks. Works everywhere within a second.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,6 +117,31 @@ class KeyServiceServicer:
 
     def RevokeKey(self, request, context):
         """Revokes a key for good: dead everywhere within a second. Revoking again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateKey(self, request, context):
+        """Gives a key a new secret, which is in this answer and nowhere else, ever. The secret so far works for
+        `overlap_seconds` longer, everywhere but for a second; a secret from before it is dead at once. The key keeps its
+        id, rights and history.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegenerateKey(self, request, context):
+        """Replaces the caller's own key: a calling key gets a new secret, a person's personal key too, and is made (scope
+        "chat") where the person has none. The secret so far is dead everywhere within a second.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeSecret(self, request, context):
+        """Revokes the organization's key with this secret, or the calling key: whoever holds a secret may end it. Another
+        organization's secret answers like an unknown one. Revoking again changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,6 +181,21 @@ def add_KeyServiceServicer_to_server(servicer, server):
             'RevokeKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeKey,
                     request_deserializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RevokeKeyRequest.FromString,
+                    response_serializer=tollbridge_dot_keys_dot_v1_dot_key__pb2.Key.SerializeToString,
+            ),
+            'RotateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateKey,
+                    request_deserializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RotateKeyRequest.FromString,
+                    response_serializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RotateKeyResponse.SerializeToString,
+            ),
+            'RegenerateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegenerateKey,
+                    request_deserializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RegenerateKeyRequest.FromString,
+                    response_serializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RegenerateKeyResponse.SerializeToString,
+            ),
+            'RevokeSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeSecret,
+                    request_deserializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RevokeSecretRequest.FromString,
                     response_serializer=tollbridge_dot_keys_dot_v1_dot_key__pb2.Key.SerializeToString,
             ),
             'VerifyKey': grpc.unary_unary_rpc_method_handler(
@@ -284,6 +339,87 @@ class KeyService:
             target,
             '/tollbridge.keys.v1.KeyService/RevokeKey',
             tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RevokeKeyRequest.SerializeToString,
+            tollbridge_dot_keys_dot_v1_dot_key__pb2.Key.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollbridge.keys.v1.KeyService/RotateKey',
+            tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RotateKeyRequest.SerializeToString,
+            tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RotateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegenerateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollbridge.keys.v1.KeyService/RegenerateKey',
+            tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RegenerateKeyRequest.SerializeToString,
+            tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RegenerateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollbridge.keys.v1.KeyService/RevokeSecret',
+            tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RevokeSecretRequest.SerializeToString,
             tollbridge_dot_keys_dot_v1_dot_key__pb2.Key.FromString,
             options,
             channel_credentials,

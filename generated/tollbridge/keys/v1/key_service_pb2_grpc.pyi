@@ -24,9 +24,22 @@ class KeyServiceStub:
     GetKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.GetKeyRequest, _key_pb2.Key]
     """Reads one key, masked."""
     UpdateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.UpdateKeyRequest, _key_pb2.Key]
-    """Changes name, expiry and allowed models. Works everywhere within a second."""
+    """Changes name, expiry, allowed models and allowed networks. Works everywhere within a second."""
     RevokeKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RevokeKeyRequest, _key_pb2.Key]
     """Revokes a key for good: dead everywhere within a second. Revoking again changes nothing."""
+    RotateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RotateKeyRequest, _key_service_pb2.RotateKeyResponse]
+    """Gives a key a new secret, which is in this answer and nowhere else, ever. The secret so far works for
+    `overlap_seconds` longer, everywhere but for a second; a secret from before it is dead at once. The key keeps its
+    id, rights and history.
+    """
+    RegenerateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RegenerateKeyRequest, _key_service_pb2.RegenerateKeyResponse]
+    """Replaces the caller's own key: a calling key gets a new secret, a person's personal key too, and is made (scope
+    "chat") where the person has none. The secret so far is dead everywhere within a second.
+    """
+    RevokeSecret: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RevokeSecretRequest, _key_pb2.Key]
+    """Revokes the organization's key with this secret, or the calling key: whoever holds a secret may end it. Another
+    organization's secret answers like an unknown one. Revoking again changes nothing.
+    """
     VerifyKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.VerifyKeyRequest, _key_service_pb2.VerifyKeyResponse]
     """Says whether a secret is a working key and what it may do, for internal services. A wrong secret is an answer
     (`active: false`), not an error.
@@ -65,7 +78,7 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _key_service_pb2.UpdateKeyRequest,
         context: _aio.ServicerContext[_key_service_pb2.UpdateKeyRequest, _abc.Awaitable[_key_pb2.Key]],
     ) -> _abc.Awaitable[_key_pb2.Key]:
-        """Changes name, expiry and allowed models. Works everywhere within a second."""
+        """Changes name, expiry, allowed models and allowed networks. Works everywhere within a second."""
 
     @_abc_1.abstractmethod
     def RevokeKey(
@@ -74,6 +87,37 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_key_service_pb2.RevokeKeyRequest, _abc.Awaitable[_key_pb2.Key]],
     ) -> _abc.Awaitable[_key_pb2.Key]:
         """Revokes a key for good: dead everywhere within a second. Revoking again changes nothing."""
+
+    @_abc_1.abstractmethod
+    def RotateKey(
+        self,
+        request: _key_service_pb2.RotateKeyRequest,
+        context: _aio.ServicerContext[_key_service_pb2.RotateKeyRequest, _abc.Awaitable[_key_service_pb2.RotateKeyResponse]],
+    ) -> _abc.Awaitable[_key_service_pb2.RotateKeyResponse]:
+        """Gives a key a new secret, which is in this answer and nowhere else, ever. The secret so far works for
+        `overlap_seconds` longer, everywhere but for a second; a secret from before it is dead at once. The key keeps its
+        id, rights and history.
+        """
+
+    @_abc_1.abstractmethod
+    def RegenerateKey(
+        self,
+        request: _key_service_pb2.RegenerateKeyRequest,
+        context: _aio.ServicerContext[_key_service_pb2.RegenerateKeyRequest, _abc.Awaitable[_key_service_pb2.RegenerateKeyResponse]],
+    ) -> _abc.Awaitable[_key_service_pb2.RegenerateKeyResponse]:
+        """Replaces the caller's own key: a calling key gets a new secret, a person's personal key too, and is made (scope
+        "chat") where the person has none. The secret so far is dead everywhere within a second.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeSecret(
+        self,
+        request: _key_service_pb2.RevokeSecretRequest,
+        context: _aio.ServicerContext[_key_service_pb2.RevokeSecretRequest, _abc.Awaitable[_key_pb2.Key]],
+    ) -> _abc.Awaitable[_key_pb2.Key]:
+        """Revokes the organization's key with this secret, or the calling key: whoever holds a secret may end it. Another
+        organization's secret answers like an unknown one. Revoking again changes nothing.
+        """
 
     @_abc_1.abstractmethod
     def VerifyKey(
