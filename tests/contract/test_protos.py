@@ -102,6 +102,7 @@ def test_ids_say_what_they_refer_to(field: Field) -> None:
 WITHOUT_REFERENCE: Final = {
     "tollbridge.chat.v1.ChatMessage.tool_call_id",
     "tollbridge.chat.v1.Outcome.plan_id",
+    "tollbridge.origin.v1.Origin.request_id",
     "tollbridge.plans.v1.ListPlansResponse.current_plan_id",
     "tollbridge.usage.v1.GetCurrentUsageResponse.plan_id",
     "tollbridge.usage.v1.UsageEvent.provider_call_id",

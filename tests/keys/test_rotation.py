@@ -148,7 +148,8 @@ async def test_rotating_while_the_key_is_used_never_refuses_a_secret_in_its_over
 
     async def turn() -> None:
         nonlocal begun
-        for begun in range(1, 6):
+        for _ in range(5):
+            begun += 1
             rotated = await rotate(identity, owner.access_token, made.key.id, 60)
             secrets.append(rotated.secret)
 
