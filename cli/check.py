@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+from cli.embedded.model import MODEL_NAME
 from cli.launch import Launch
 from cli.tls.certificate import TlsError
 from cli.tls.live_certificate import read_pair
@@ -23,7 +24,7 @@ def main() -> int:
         config.load()
         read_pair(launch.tls_cert, launch.tls_key)
         if launch.config_file is not None:
-            config_file.read(launch.config_file, os.environ, lambda _name: known.NOTHING)
+            config_file.read(launch.config_file, os.environ, lambda _name: known.NOTHING, (MODEL_NAME,))
     except (config.SettingsError, ConfigFileError, TlsError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from server.models.catalogue import Catalogue
 from server.models.config_errors import ConfigFileError
 from server.models.config_file import ModelConfig
 from server.models.entries import ModelEntry, PriceEntry, ProviderEntry
-from server.models.loader import apply_config
+from server.models.loader import NameTakenError, apply_config
 from server.storage.database import Role
 
 LOCAL_PROVIDER: Final = "local"
@@ -30,13 +31,17 @@ LOCAL_CONTEXT: Final = 2048
 """Tokens that each of the local model's slots has room for."""
 
 
-def read(path: Path | None, now: datetime) -> ModelConfig:
-    """The config file, or nothing without one. Raises `ConfigFileError`."""
+def read(path: Path | None, now: datetime, embedded: Collection[str] = ()) -> ModelConfig:
+    """The config file, or nothing without one. `embedded` names models that are there without it.
+
+    Raises `ConfigFileError`.
+    """
     if path is None:
         return ModelConfig((), ())
-    found = config_file.read(path, os.environ, partial(known.look_up, now=now))
+    found = config_file.read(path, os.environ, partial(known.look_up, now=now), embedded)
     taken = [row.name for row in found.providers if row.name == LOCAL_PROVIDER]
     taken += [row.name for row in found.models if row.name == MODEL_NAME]
+    taken += [row.name for row in found.profiles if row.name == MODEL_NAME]
     if taken:
         raise ConfigFileError(str(path), None, "name", f"{taken[0]!r} is the embedded model's")
     return found
@@ -44,31 +49,35 @@ def read(path: Path | None, now: datetime) -> ModelConfig:
 
 async def apply(launch: Launch, ground: Ground) -> None:
     """Makes the catalogue what this start names. Raises `ConfigFileError`."""
-    named = read(launch.config_file, ground.clock.now())
-    providers, models = list(named.providers), list(named.models)
-    if launch.model_base_url is not None:
-        key = launch.model_api_key or ""
-        providers.insert(0, ProviderEntry(LOCAL_PROVIDER, "openai", launch.model_base_url, key))
-        models.insert(0, _local_model())
-    await _write(ground, providers, models)
+    if launch.model_base_url is None:
+        await _write(launch.config_file, ground, read(launch.config_file, ground.clock.now()))
+        return
+    named = read(launch.config_file, ground.clock.now(), (MODEL_NAME,))
+    local = ProviderEntry(LOCAL_PROVIDER, "openai", launch.model_base_url, launch.model_api_key or "")
+    both = replace(named, providers=[local, *named.providers], models=[_local_model(), *named.models])
+    await _write(launch.config_file, ground, both)
 
 
 async def apply_file(path: Path, ground: Ground) -> None:
     """Makes the catalogue what the config file names. Raises `ConfigFileError`."""
-    named = read(path, ground.clock.now())
-    await _write(ground, named.providers, named.models)
+    await _write(path, ground, read(path, ground.clock.now()))
 
 
-async def _write(ground: Ground, providers: Sequence[ProviderEntry], models: Sequence[ModelEntry]) -> None:
-    sealer = ground.root.sealer("provider-credential")
-    async with ground.database.privileged(Role.KEEPER) as transaction:
-        await apply_config(transaction, sealer, providers, models, ground.clock.now())
+async def _write(path: Path | None, ground: Ground, named: ModelConfig) -> None:
+    sealer, now = ground.root.sealer("provider-credential"), ground.clock.now()
+    try:
+        async with ground.database.privileged(Role.KEEPER) as transaction:
+            await apply_config(transaction, sealer, named.providers, named.models, now, named.profiles)
+    except NameTakenError as error:
+        if path is None or error.name == MODEL_NAME:
+            raise ConfigFileError("the local model", None, "name", error.reason) from error
+        raise config_file.at_name(path, error.section, error.name, error.reason) from error
 
 
 async def first_model(ground: Ground, catalogue: Catalogue) -> str | None:
     """Name of a model for the first call; None where none can be called."""
     visible = await catalogue.visible(ground.new_id(), frozenset())
-    return visible[0].id if visible else None
+    return visible[0].name if visible else None
 
 
 def _local_model() -> ModelEntry:

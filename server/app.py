@@ -56,6 +56,8 @@ from server.keys.secret_format import SecretFormat
 from server.keys.service import KeyService
 from server.models import catalogue
 from server.models.catalogue import Catalogue
+from server.models.profile_book import ProfileBook
+from server.models.profile_service import ProfileService
 from server.models.service import ModelService
 from server.organizations import directory
 from server.organizations.directory import OrganizationDirectory
@@ -279,6 +281,7 @@ class Server:
             KeyService(parts.key_ring, parts.key_rotation, parts.key_checker, paginator),
             PlanService(database, paginator),
             ModelService(parts.catalogue),
+            ProfileService(ProfileBook(database, clock), paginator),
             BillingService(database, clock, paginator, Adjustments(database, clock, ground.new_id)),
             UsageService(database, paginator, self._reports),
             ChatService(self._chat_calls),

@@ -1,8 +1,8 @@
 """A streamed answer on its way to the client: counted, and edited where a documented rule says so.
 
-Payloads go out as they came, except: usage that the client did not ask for is taken out; a stream that ends without
-`[DONE]` though it said all gets one; usage that was asked for and did not come is told as counted here; an answer
-longer than what is held for it is cut.
+Payloads go out as they came, except: where a profile was asked for they say its name as their model; usage that the
+client did not ask for is taken out; a stream that ends without `[DONE]` though it said all gets one; usage that was
+asked for and did not come is told as counted here; an answer longer than what is held for it is cut.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from server.chat.answer_name import AnswerName
 from server.chat.chunk import BrokenChunkError, Chunk, raw_members, read_chunk, without_usage
 from server.chat.errors import ProviderError, ProviderFailedError
 from server.chat.event_stream import DONE
@@ -37,6 +38,7 @@ class AnswerStream:
         provider: Provider,
         answer: ProviderAnswer,
         tally: Tally,
+        name: AnswerName,
         *,
         wants_usage: bool,
         text_bound: int | None,
@@ -47,6 +49,7 @@ class AnswerStream:
         self._provider = provider
         self._answer = answer
         self._tally = tally
+        self._name = name
         self._wants_usage = wants_usage
         self._bound = None if text_bound is None else text_bound + max(_MARGIN, text_bound // 10)
         self._count = count
@@ -89,6 +92,7 @@ class AnswerStream:
                 self._failure = error
                 return handed
             self._tally.add(chunk)
+            payload = self._name.write(payload)
             edited = self._edit(payload, chunk)
             if edited is not None:
                 self._last = payload

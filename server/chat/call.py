@@ -21,10 +21,12 @@ import structlog
 from server.billing.holds import Hold, HoldDetail
 from server.chat import outcome
 from server.chat.admission import Admission, Admitted, Applicant
+from server.chat.answer_name import AnswerName
 from server.chat.answer_stream import AnswerStream
 from server.chat.bill import Bill, make_bill
 from server.chat.errors import ProviderError, ProviderFailedError, ProviderMisconfiguredError, ProviderTimeoutError
 from server.chat.governed_body import GovernedBody
+from server.chat.profile_body import profiled, silence
 from server.chat.prompt import Prompt, measure
 from server.chat.providers.port import ChatProvider, ProviderAnswer
 from server.chat.settlements import Settlements
@@ -94,6 +96,7 @@ class ChatCall:
         try:
             await self._begin()
         except BaseException as error:
+            self._silence(error)
             await self._end(error)
             raise
         return self
@@ -105,7 +108,7 @@ class ChatCall:
 
     @property
     def answer(self) -> bytes:
-        """The whole answer of a unary call: the provider's JSON, byte for byte."""
+        """The whole answer of a unary call: the provider's JSON, byte for byte but for a profile's name."""
         return self._tally.answer
 
     @property
@@ -122,6 +125,7 @@ class ChatCall:
         try:
             return await self._stream.read()
         except ProviderError as error:
+            self._silence(error)
             if self._too_long:
                 raise ProviderTimeoutError(self._found.provider.name, _TOO_LONG) from error
             raise
@@ -138,6 +142,7 @@ class ChatCall:
 
     async def _begin(self) -> None:
         model = self._model = await self._find_model()
+        self._body = profiled(self._body, model)
         prompt = self._prompt = measure(self._body, model)
         admitted = self._admitted = await self._tools.admission.admit(self._applicant(model), prompt, model)
         limit = admitted.answer_bound if admitted.clamped else None
@@ -160,7 +165,7 @@ class ChatCall:
         """Sends the request and reads a unary answer, or the first of a stream."""
         self._upstream = await adapter.send(model.provider, body, self._body.streams, self._tally.mark_sent)
         if not self._body.streams:
-            await read_answer(model.provider, self._upstream, self._tally)
+            await read_answer(model.provider, self._upstream, self._tally, _name_of(model))
             return
         self._stream = self._open_stream(model, admitted, self._upstream)
         self._first = await self._stream.read()
@@ -174,6 +179,10 @@ class ChatCall:
         """Whoever waits for more of the stream hears that it is closed."""
         self._too_long = True
         self._close_upstream()
+
+    def _silence(self, error: BaseException) -> None:
+        if self._model is not None and self._model.profile is not None:
+            silence(error)
 
     async def _find_model(self) -> CallableModel:
         principal = self._context.principal
@@ -205,6 +214,7 @@ class ChatCall:
             model.provider,
             upstream,
             self._tally,
+            _name_of(model),
             wants_usage=self._body.wants_usage,
             text_bound=admitted.answer_bound * self._body.answers if held else None,
             count=self._count,
@@ -317,7 +327,16 @@ class ChatCall:
             price=model.price,
             raw_usage=tally.raw_usage,
             http_status=status,
+            profile=_profile_of(model),
         )
 
     def _elapsed_ms(self) -> int:
         return round((self._tools.clock.monotonic() - self._tally.begin_time) * 1000)
+
+
+def _profile_of(model: CallableModel) -> str:
+    return "" if model.profile is None else model.profile.id
+
+
+def _name_of(model: CallableModel) -> AnswerName:
+    return AnswerName(_profile_of(model) or None)

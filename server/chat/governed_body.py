@@ -54,7 +54,9 @@ class GovernedBody:
     values: Mapping[str, object]
     """The same, parsed."""
     size: int
-    """Bytes of the body as it came."""
+    """Bytes of the body as it came, and of what was added to it."""
+    preamble: int = 0
+    """Messages of the platform's own that stand before the caller's."""
 
     @property
     def model(self) -> str:

@@ -55,6 +55,7 @@ def describe(
         max_tokens_clamped=max_tokens_clamped,
         cutoff=cutoff,
         ending=call.ending,
+        profile=call.profile,
     )
     if today is not None:
         _add_today(described, today)

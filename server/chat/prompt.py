@@ -68,7 +68,7 @@ def measure(body: GovernedBody, model: CallableModel) -> Prompt:
     messages = body.values["messages"]
     assert isinstance(messages, list), "checked when it was read"
     media_bytes = media_tokens = 0
-    for position, message in enumerate(messages):
+    for position, message in enumerate(messages, -body.preamble):
         if message.get("audio") is not None:
             raise UnboundableInputError(f"messages[{position}].audio", "an earlier answer's audio")
         content = message.get("content")

@@ -1,4 +1,4 @@
-"""A unary answer: looked at, never changed."""
+"""A unary answer: looked at, and never changed but for the name of a profile."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import msgspec
 import orjson
 
 from server.chat import lenient_json
+from server.chat.answer_name import AnswerName
 from server.chat.errors import ProviderFailedError
 from server.chat.lenient_json import mended
 from server.chat.providers.failures import in_band
@@ -24,8 +25,8 @@ class _Answer(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Answer).decode
 
 
-async def read_answer(provider: Provider, answer: ProviderAnswer, tally: Tally) -> bytes:
-    """The provider's JSON, byte for byte, once it is whole. Raises errors of `server.chat.errors`."""
+async def read_answer(provider: Provider, answer: ProviderAnswer, tally: Tally, name: AnswerName) -> bytes:
+    """The provider's JSON, byte for byte but for the name, once it is whole. Raises errors of `server.chat.errors`."""
     data = await answer.read_whole()
     try:
         read = _read(data)
@@ -36,6 +37,7 @@ async def read_answer(provider: Provider, answer: ProviderAnswer, tally: Tally) 
         raise in_band(provider, failure)
     if read.choices is msgspec.UNSET:
         raise ProviderFailedError(provider.name, "the answer has no choices")
+    data = name.write(data)
     tally.set_answer(data, _text(read.id), _bytes(read.usage))
     return data
 

@@ -1,4 +1,4 @@
-"""The models that an organization can call, at most five seconds old."""
+"""The models and profiles that an organization can call, at most five seconds old."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ import asyncpg
 
 from server.foundation.clock import Clock
 from server.foundation.secrets import Sealer
-from server.models import store
+from server.models import profile_store, store
 from server.models.errors import ModelNotFoundError, ModelUnpricedError
 from server.models.models import CallableModel, Capabilities, Provider
 from server.models.prices import Price, TokenCounts, marked_up
+from server.models.profiles import Profile
 from server.storage.cache import FreshCache
 from server.storage.database import Database
 
 __all__ = ["CallableModel", "Catalogue", "Price", "Provider", "TokenCounts", "credential_place"]
 
 INVALIDATION_KIND: Final = "model"
-"""Announced with any subject when models, providers or prices change."""
+"""Announced with any subject when models, profiles, providers or prices change."""
 
 _LISTED: Final = "listed"
 
@@ -36,7 +37,7 @@ def credential_place(provider: str) -> str:
 
 
 class Catalogue:
-    """Models by name. List prices are loaded once for everybody; an organization's agreed prices beside them."""
+    """Models and profiles by name. List prices are loaded once for all; what an organization agreed on, beside."""
 
     def __init__(self, database: Database, sealer: Sealer, clock: Clock) -> None:
         self._database = database
@@ -58,7 +59,7 @@ class Catalogue:
         return model if model.callable else None
 
     async def find(self, model_id: str, org_id: UUID, allowed: frozenset[str]) -> CallableModel:
-        """The model, priced for the organization. `allowed` names the models of the caller's key; empty: all.
+        """The model or profile, priced for the organization. `allowed` names those of the caller's key; empty: all.
 
         Raises `ModelNotFoundError` (also where the key may not call it), `ModelUnpricedError`.
         """
@@ -74,9 +75,9 @@ class Catalogue:
         return model
 
     async def visible(self, org_id: UUID, allowed: frozenset[str]) -> Sequence[CallableModel]:
-        """What the caller can call, in the configured order."""
+        """What the caller can call: models in the configured order, then profiles by name."""
         models, agreed = await self._load(org_id)
-        priced = (_priced(model, agreed) for model in models.values() if not allowed or model.id in allowed)
+        priced = (_priced(model, agreed) for model in models.values() if not allowed or model.name in allowed)
         return [model for model in priced if model.callable]
 
     def forget(self, subject: str) -> None:
@@ -95,11 +96,14 @@ class Catalogue:
         async with self._database.shared() as transaction:
             rows = await store.list_models(transaction, now)
             markups = {row["model_id"]: row for row in await store.list_markups(transaction, now)}
+            profiles = await profile_store.list_all(transaction)
         providers = {row["provider"]: self._provider(row) for row in rows}
-        return {
+        models = {
             row["id"]: _model(row, providers[row["provider"]], markups.get(row["id"], markups.get(None)))
             for row in rows
         }
+        profiled = {row.id: _profiled(models[row.model], row) for row in profiles if row.model in models}
+        return {**models, **{name: model for name, model in profiled.items() if name not in models}}
 
     async def _load_agreed(self, org_id: UUID) -> _Prices:
         async with self._database.tenant(org_id) as transaction:
@@ -115,6 +119,12 @@ class Catalogue:
 def _priced(model: CallableModel, agreed: _Prices) -> CallableModel:
     price = agreed.get(model.id)
     return model if price is None else dataclasses.replace(model, price=price)
+
+
+def _profiled(model: CallableModel, profile: Profile) -> CallableModel:
+    bound = profile.max_output_tokens
+    longest = model.max_output_tokens if bound is None else min(bound, model.max_output_tokens)
+    return dataclasses.replace(model, profile=profile, max_output_tokens=longest)
 
 
 def _price(row: asyncpg.Record, reasoning: int) -> Price:

@@ -1,21 +1,23 @@
-"""The configuration file: providers and models in TOML, checked to the last key before anything is applied."""
+"""The configuration file: providers, models and profiles in TOML, checked to the last key before they are applied."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from server.models.config_errors import ConfigFileError
+from server.models.config_errors import ConfigFileError, line_of
+from server.models.config_profiles import read_profile
 from server.models.config_table import Table
-from server.models.entries import ModelEntry, PriceEntry, ProviderEntry
+from server.models.entries import ModelEntry, PriceEntry, ProfileEntry, ProviderEntry
 from server.models.known import Known, is_reasoning, tokenizer_of
 
 DEFAULT_CONTEXT: Final = 32_768
+_SECTIONS: Final = ("providers", "models", "profiles")
 _PROVIDER_KEYS: Final = ("name", "kind", "base_url", "api_key", "api_key_env")
 _PRICE_KEYS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
 _MODEL_KEYS: Final = (
@@ -36,18 +38,24 @@ class ModelConfig:
 
     providers: Sequence[ProviderEntry]
     models: Sequence[ModelEntry]
+    profiles: Sequence[ProfileEntry] = ()
 
 
-def read(path: Path, environment: Mapping[str, str], look_up: LookUp) -> ModelConfig:
-    """The file's providers and models. Raises `ConfigFileError`."""
+def read(path: Path, environment: Mapping[str, str], look_up: LookUp, elsewhere: Collection[str] = ()) -> ModelConfig:
+    """The file's providers, models and profiles. `elsewhere` names models that are there without the file.
+
+    Raises `ConfigFileError`.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigFileError(str(path), None, "", f"cannot be read: {error}") from error
-    return parse(text, str(path), environment, look_up)
+    return parse(text, str(path), environment, look_up, elsewhere)
 
 
-def parse(text: str, source: str, environment: Mapping[str, str], look_up: LookUp) -> ModelConfig:
+def parse(
+    text: str, source: str, environment: Mapping[str, str], look_up: LookUp, elsewhere: Collection[str] = ()
+) -> ModelConfig:
     """The same from text; `source` names it in errors. `environment` is where `api_key_env` looks."""
     try:
         document = tomllib.loads(text)
@@ -55,8 +63,8 @@ def parse(text: str, source: str, environment: Mapping[str, str], look_up: LookU
         match = _AT_LINE.search(str(error))
         raise ConfigFileError(source, int(match[1]) if match else None, "", f"no valid TOML: {error}") from error
     for key in document:
-        if key not in ("providers", "models"):
-            raise ConfigFileError(source, None, key, "unknown key; known are providers, models")
+        if key not in _SECTIONS:
+            raise ConfigFileError(source, None, key, f"unknown key; known are {', '.join(_SECTIONS)}")
     providers: dict[str, ProviderEntry] = {}
     for table in _tables(document, source, text, "providers"):
         entry = _provider(table, environment, providers)
@@ -65,7 +73,24 @@ def parse(text: str, source: str, environment: Mapping[str, str], look_up: LookU
     for table in _tables(document, source, text, "models"):
         model = _model(table, look_up, providers, models)
         models[model.name] = model
-    return ModelConfig(list(providers.values()), list(models.values()))
+    profiles = _profiles(_tables(document, source, text, "profiles"), {*models, *elsewhere})
+    return ModelConfig(list(providers.values()), list(models.values()), profiles)
+
+
+def _profiles(tables: Sequence[Table], models: Collection[str]) -> list[ProfileEntry]:
+    declared = {table.text("name", "-") for table in tables}
+    profiles: dict[str, ProfileEntry] = {}
+    for table in tables:
+        entry = read_profile(table, models, profiles, declared)
+        profiles[entry.name] = entry
+    return list(profiles.values())
+
+
+def at_name(path: Path, section: str, name: str, reason: str) -> ConfigFileError:
+    """The error about the table of that name in a file that was read before."""
+    text = path.read_text(encoding="utf-8")
+    index = [table.get("name") for table in tomllib.loads(text)[section]].index(name)
+    return ConfigFileError(str(path), line_of(text, section, index, "name"), f"{section}[{index}].name", reason)
 
 
 def _tables(document: Mapping[str, object], source: str, text: str, section: str) -> list[Table]:

@@ -15,7 +15,7 @@ _MAX_TOKENS: Final = 2**31 - 1
 
 
 class Table:
-    """A `[[providers]]` or `[[models]]` table."""
+    """A `[[providers]]`, `[[models]]` or `[[profiles]]` table."""
 
     def __init__(self, source: str, text: str, section: str, index: int, values: Mapping[str, object]) -> None:
         self._source = source
@@ -48,6 +48,33 @@ class Table:
         if not isinstance(value, str) or not value.strip() or not value.isprintable():
             raise self.wrong(key, "must be a text that is not empty")
         return value
+
+    def short(self, key: str, default: str, most: int) -> str:
+        """A text of at most so many characters."""
+        value = self.text(key, default)
+        if len(value) > most:
+            raise self.wrong(key, f"must be at most {most} characters")
+        return value
+
+    def prose(self, key: str, most: int) -> str:
+        """A text that may have several lines, as it stands. Required, not blank, at most so many characters."""
+        value = self._values.get(key)
+        if value is None:
+            raise self.wrong(key, "is required")
+        if not isinstance(value, str) or not value.strip() or "\x00" in value:
+            raise self.wrong(key, "must be a text that is not empty")
+        if len(value) > most:
+            raise self.wrong(key, f"must be at most {most} characters")
+        return value
+
+    def number(self, key: str, low: float, high: float) -> float | None:
+        """A number within bounds, or None where the key is not there."""
+        value = self._values.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self.wrong(key, f"must be a number from {low:g} to {high:g}")
+        return float(value)
 
     def choice(self, key: str, default: str | None, choices: tuple[str, ...]) -> str:
         """One of some words."""

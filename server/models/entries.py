@@ -1,4 +1,4 @@
-"""Providers and models as a configuration declares them."""
+"""Providers, models and profiles as a configuration declares them."""
 
 from __future__ import annotations
 
@@ -46,3 +46,16 @@ class ModelEntry:
     audio_second_max_tokens: int | None = None
     file_max_tokens: int | None = None
     stream_usage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileEntry:
+    """A profile, with every default filled in."""
+
+    name: str
+    model: str
+    prompt: str = field(repr=False)
+    description: str = ""
+    owned_by: str = "tollbridge"
+    temperature: float | None = None
+    max_output_tokens: int | None = None

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from server.foundation import money
 from server.models.prices import Price
+from server.models.profiles import Profile
 from tollbridge.models.v1.model_pb2 import Model, ModelPrice
 
 
@@ -33,7 +34,7 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class CallableModel:
-    """A model with everything that a call to it must know, priced for one organization."""
+    """A model, or a profile of one, with everything that a call to it must know, priced for one organization."""
 
     id: str
     provider: Provider
@@ -56,6 +57,13 @@ class CallableModel:
     audio_second_max_tokens: int | None
     file_max_tokens: int | None
     capabilities: Capabilities
+    profile: Profile | None = None
+    """The profile that was asked for, whose bounds are already in the others; None: the model by its own name."""
+
+    @property
+    def name(self) -> str:
+        """The name that calls use."""
+        return self.id if self.profile is None else self.profile.id
 
     @property
     def callable(self) -> bool:
@@ -65,14 +73,17 @@ class CallableModel:
 
 def to_proto(model: CallableModel) -> Model:
     """The resource as callers see it."""
+    profile = model.profile
     return Model(
-        id=model.id,
+        id=model.name,
         object="model",
-        created=int(model.create_time.timestamp()),
-        owned_by=model.provider.name,
+        created=int((model if profile is None else profile).create_time.timestamp()),
+        owned_by=model.provider.name if profile is None else profile.owned_by,
         context_tokens=model.context_tokens,
         max_output_tokens=model.max_output_tokens,
         price=None if model.price is None or model.free else _price_to_proto(model.price),
+        profile=profile is not None,
+        description="" if profile is None else profile.description,
     )
 
 

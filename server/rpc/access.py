@@ -35,7 +35,7 @@ _OWNER: Final = _ADMIN | {"owners.manage"}
 ROLE_PERMISSIONS: Final = {"OWNER": _OWNER, "ADMIN": _ADMIN, "MEMBER": _MEMBER}
 """What each role in an organization grants. `keys.manage_all` reaches keys that somebody else made."""
 
-PLATFORM_PERMISSIONS: Final = frozenset({"balance.adjust", "keys.verify"})
+PLATFORM_PERMISSIONS: Final = frozenset({"balance.adjust", "keys.verify", "profiles.manage"})
 """What only platform administrators have, beside their role."""
 
 SCOPE_PERMISSIONS: Final = {

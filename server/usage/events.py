@@ -42,6 +42,8 @@ class UsageEvent:
     provider_call_id: str
     request_id: str
     transfer_id: UUID | None
+    profile: str
+    """The profile that was asked for; empty: the model by its own name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class EventFilter:
 
     span: Span
     model: str
-    """Empty: all."""
+    """A model's or profile's name; empty: all."""
     key_id: UUID | None
     """None: all."""
 
@@ -84,6 +86,7 @@ def to_proto(event: UsageEvent) -> usage_pb2.UsageEvent:
         provider_call_id=event.provider_call_id,
         request_id=event.request_id,
         transaction_id="" if event.transfer_id is None else ids.to_text(ids.TRANSACTION, event.transfer_id),
+        profile=event.profile,
     )
     message.create_time.FromDatetime(event.create_time)
     return message
@@ -119,4 +122,5 @@ def _event(row: asyncpg.Record) -> UsageEvent:
         provider_call_id=row["provider_call_id"],
         request_id=row["request_id"],
         transfer_id=row["transfer_id"],
+        profile=row["profile"],
     )

@@ -65,6 +65,8 @@ class MeteredCall:
     raw_usage: bytes | None
     """The provider's usage, as JSON text; None where it sent none."""
     http_status: int
+    profile: str = ""
+    """The profile that was asked for; empty: the model by its own name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +99,17 @@ class Meter:
         arguments = settlement_arguments(hold.id if hold.amount else None, call)
         for wait in _WAITS:
             try:
-                return await self._settle(Role.APP, arguments)
+                return await self._settle(Role.APP, arguments, call.profile)
             except (DatabaseUnavailableError, *LOST_RACES):
                 await self._sleep(wait)
             except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
                 # Valid JSON that jsonb cannot hold (an escaped NUL, a lone surrogate, 1e999999): money matters more.
                 arguments = (*arguments[:-1], None)
-        return await self._settle(Role.APP, arguments)
+        return await self._settle(Role.APP, arguments, call.profile)
 
-    async def _settle(self, role: Role, arguments: tuple[object, ...]) -> Settlement:
+    async def _settle(self, role: Role, arguments: tuple[object, ...], profile: str) -> Settlement:
         async with self._database.statement(role) as transaction:
-            row = await store.settle_call(transaction, arguments)
+            row = await store.settle_call(transaction, arguments, profile)
         return Settlement(row["cost"], row["excess"], row["available"], row["transfer"])
 
 

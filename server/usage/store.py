@@ -19,10 +19,20 @@ SELECT * FROM settle_call(
     $26, $27, $28, $29)
 """
 
+# The same for a call that named a profile, which comes last.
+_SETTLE_PROFILE_CALL: Final = """
+SELECT * FROM settle_profile_call(
+    $30, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+    $25, $26, $27, $28, $29)
+"""
 
-async def settle_call(transaction: Transaction, arguments: tuple[object, ...]) -> asyncpg.Record:
-    """(cost, excess, available, transfer) of the call; arguments in the function's order."""
-    row = await transaction.fetchrow(_SETTLE_CALL, *arguments)
+
+async def settle_call(transaction: Transaction, arguments: tuple[object, ...], profile: str = "") -> asyncpg.Record:
+    """(cost, excess, available, transfer) of the call; arguments in the function's order. `profile` may be empty."""
+    if profile:
+        row = await transaction.fetchrow(_SETTLE_PROFILE_CALL, *arguments, profile)
+    else:
+        row = await transaction.fetchrow(_SETTLE_CALL, *arguments)
     assert row is not None, "a function with OUT parameters answers one row"
     return row
 
@@ -62,7 +72,7 @@ _LIST_EVENTS: Final = """
 SELECT * FROM usage_event
 WHERE org_id = $1 AND id >= $2 AND id < $3
   AND ($4::timestamptz IS NULL OR create_time >= $4) AND ($5::timestamptz IS NULL OR create_time < $5)
-  AND ($6::text = '' OR model_id = $6) AND ($7::uuid IS NULL OR key_id = $7)
+  AND ($6::text = '' OR model_id = $6 OR profile = $6) AND ($7::uuid IS NULL OR key_id = $7)
 ORDER BY id DESC LIMIT $8
 """
 

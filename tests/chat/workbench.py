@@ -34,6 +34,7 @@ from tests.support.databases import TestDatabase
 from tollbridge.chat.v1.chat_pb2 import Outcome
 
 MODEL: Final = "gpt-double"
+PROMPT: Final = 'I\'m "Lynxa Pro",\nan identity – nothing else.'
 API_KEY: Final = "sk-double-secret-000"
 NANO: Final = 1_000_000_000
 INPUT_NANO: Final = 150
@@ -225,6 +226,17 @@ class Workbench:
                 " effective_time) VALUES ($1, $2, $3, $2, $4, $4, $5)",
                 *(row.id, INPUT_NANO * 1_000_000, INPUT_NANO * 500_000, OUTPUT_NANO * 1_000_000, now),
             )
+        self.catalogue.forget("")
+
+    async def add_profile(self, name: str = "lynxa-pro", model: str = MODEL, **values: object) -> None:
+        """Makes a profile, or gives one other values."""
+        row = {"prompt": PROMPT, "temperature": None, "max_output_tokens": None, **values}
+        await self.owner.execute(
+            "INSERT INTO profile (id, model_id, prompt, description, owned_by, temperature, max_output_tokens,"
+            " configured, create_time, update_time) VALUES ($1, $2, $3, '', 'lynxa', $4, $5, false, $6, $6)"
+            " ON CONFLICT (id) DO UPDATE SET prompt = excluded.prompt, model_id = excluded.model_id",
+            *(name, model, row["prompt"], row["temperature"], row["max_output_tokens"], datetime.now(UTC)),
+        )
         self.catalogue.forget("")
 
 

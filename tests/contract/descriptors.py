@@ -15,6 +15,7 @@ import tollbridge.billing.v1.billing_service_pb2
 import tollbridge.chat.v1.chat_service_pb2
 import tollbridge.keys.v1.key_service_pb2
 import tollbridge.models.v1.model_service_pb2
+import tollbridge.models.v1.profile_service_pb2
 import tollbridge.organizations.v1.organization_service_pb2
 import tollbridge.plans.v1.plan_service_pb2
 import tollbridge.platform.v1.platform_service_pb2
@@ -29,6 +30,7 @@ MODULES: Final = (
     tollbridge.chat.v1.chat_service_pb2,
     tollbridge.keys.v1.key_service_pb2,
     tollbridge.models.v1.model_service_pb2,
+    tollbridge.models.v1.profile_service_pb2,
     tollbridge.organizations.v1.organization_service_pb2,
     tollbridge.plans.v1.plan_service_pb2,
     tollbridge.platform.v1.platform_service_pb2,

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from functools import partial
 
-from server.models import config_file, known
+from server.models import config_file, config_profiles, known
 from tests.docs.checkout import CHECKOUT, README, blocks
 
 OPERATIONS = CHECKOUT / "docs" / "operations.md"
@@ -27,6 +27,7 @@ def test_the_readmes_example_is_read() -> None:
         ("openai", "https://api.openai.com/v1")
     ]
     assert [(model.name, model.provider) for model in found.models] == [("gpt-4o-mini", "openai")]
+    assert [(profile.name, profile.model) for profile in found.profiles] == [("lynxa-pro", "gpt-4o-mini")]
     price = found.models[0].price
     assert price is not None
     assert (price.input, price.output) == (150_000_000, 600_000_000)
@@ -35,3 +36,4 @@ def test_the_readmes_example_is_read() -> None:
 def test_operations_name_every_key() -> None:
     assert keys_of("providers") == set(config_file._PROVIDER_KEYS)
     assert keys_of("models") == set(config_file._MODEL_KEYS)
+    assert keys_of("profiles") == set(config_profiles.PROFILE_KEYS)

@@ -166,4 +166,6 @@ def _filled(rpc: str) -> dict[str, Any]:
     first = next((door for door in DOORS if door.method == rpc), None)
     if first is not None:
         return request_with(first, "free text")
-    return {"id": "free text"} if rpc.endswith(("GetModel", "GetPlan")) else {}
+    if rpc.endswith(("CreateProfile", "UpdateProfile")):
+        return {"profile": {"id": "free text"}}
+    return {"id": "free text"} if rpc.endswith(("GetModel", "GetPlan", "GetProfile", "DeleteProfile")) else {}

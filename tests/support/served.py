@@ -53,6 +53,11 @@ max_output = 1024
 [[models]]
 name = "unpriced"
 provider = "double"
+
+[[profiles]]
+name = "configured-pro"
+model = "gpt-4o-mini"
+prompt = "I am the configured one."
 """
 
 

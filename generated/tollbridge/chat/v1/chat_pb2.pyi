@@ -262,7 +262,7 @@ class ChatCompletion(message.Message):
     created: builtins.int
     """When it was made, in Unix seconds."""
     model: builtins.str
-    """The provider's own name of the model."""
+    """The provider's own name of the model; the profile's name where one was asked for."""
     service_tier: builtins.str
     """The provider's service tier; empty where it named none."""
     system_fingerprint: builtins.str
@@ -348,7 +348,7 @@ class ChatCompletionChunk(message.Message):
     created: builtins.int
     """When the answer was begun, in Unix seconds, the same in all chunks."""
     model: builtins.str
-    """The provider's own name of the model."""
+    """The provider's own name of the model; the profile's name where one was asked for."""
     service_tier: builtins.str
     """The provider's service tier."""
     system_fingerprint: builtins.str
@@ -435,6 +435,7 @@ class Outcome(message.Message):
     TOKENS_LEFT_TODAY_FIELD_NUMBER: builtins.int
     REQUESTS_USED_TODAY_FIELD_NUMBER: builtins.int
     TOKENS_USED_TODAY_FIELD_NUMBER: builtins.int
+    PROFILE_FIELD_NUMBER: builtins.int
     usage_event_id: builtins.str
     """The usage event, `use_…`."""
     cost: builtins.str
@@ -446,7 +447,7 @@ class Outcome(message.Message):
     plan_id: builtins.str
     """Id of the plan in force; empty for models that cost nothing."""
     model: builtins.str
-    """The model that was asked for."""
+    """The model that answered."""
     provider: builtins.str
     """The provider that answered."""
     estimated: builtins.bool
@@ -467,6 +468,8 @@ class Outcome(message.Message):
     """Requests of today, this call among them; only where the call asked for it."""
     tokens_used_today: builtins.int
     """Tokens of today, this call's among them; only where the call asked for it."""
+    profile: builtins.str
+    """The profile that was asked for; empty where the model was asked for by its own name."""
     @builtins.property
     def tokens(self) -> usage_pb2.TokenCounts:
         """Tokens billed."""
@@ -490,10 +493,11 @@ class Outcome(message.Message):
         tokens_left_today: builtins.int | None = ...,
         requests_used_today: builtins.int | None = ...,
         tokens_used_today: builtins.int | None = ...,
+        profile: builtins.str | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_requests_left_today", b"_requests_left_today", "_requests_used_today", b"_requests_used_today", "_tokens_left_today", b"_tokens_left_today", "_tokens_used_today", b"_tokens_used_today", "requests_left_today", b"requests_left_today", "requests_used_today", b"requests_used_today", "tokens", b"tokens", "tokens_left_today", b"tokens_left_today", "tokens_used_today", b"tokens_used_today"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_requests_left_today", b"_requests_left_today", "_requests_used_today", b"_requests_used_today", "_tokens_left_today", b"_tokens_left_today", "_tokens_used_today", b"_tokens_used_today", "available", b"available", "cost", b"cost", "currency", b"currency", "cutoff", b"cutoff", "ending", b"ending", "estimated", b"estimated", "max_tokens_clamped", b"max_tokens_clamped", "model", b"model", "plan_id", b"plan_id", "provider", b"provider", "requests_left_today", b"requests_left_today", "requests_used_today", b"requests_used_today", "tokens", b"tokens", "tokens_left_today", b"tokens_left_today", "tokens_used_today", b"tokens_used_today", "usage_event_id", b"usage_event_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_requests_left_today", b"_requests_left_today", "_requests_used_today", b"_requests_used_today", "_tokens_left_today", b"_tokens_left_today", "_tokens_used_today", b"_tokens_used_today", "available", b"available", "cost", b"cost", "currency", b"currency", "cutoff", b"cutoff", "ending", b"ending", "estimated", b"estimated", "max_tokens_clamped", b"max_tokens_clamped", "model", b"model", "plan_id", b"plan_id", "profile", b"profile", "provider", b"provider", "requests_left_today", b"requests_left_today", "requests_used_today", b"requests_used_today", "tokens", b"tokens", "tokens_left_today", b"tokens_left_today", "tokens_used_today", b"tokens_used_today", "usage_event_id", b"usage_event_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__requests_left_today: _TypeAlias = typing.Literal["requests_left_today"]  # noqa: Y015
     _WhichOneofArgType__requests_left_today: _TypeAlias = typing.Literal["_requests_left_today", b"_requests_left_today"]  # noqa: Y015

@@ -89,11 +89,17 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     ERROR_REASON_PROVIDER_TIMEOUT: _ErrorReason.ValueType  # 45
     """The provider did not answer in time. Metadata: `provider`."""
     ERROR_REASON_PROVIDER_REFUSED: _ErrorReason.ValueType  # 46
-    """The provider refused the request's content; its own message is passed on. Metadata: `provider`, `provider_status`."""
+    """The provider refused the request's content; its own message is passed on, but for a profile, whose prompt it could
+    quote. Metadata: `provider`, `provider_status`.
+    """
     ERROR_REASON_PROVIDER_OVERLOADED: _ErrorReason.ValueType  # 47
     """The provider's own limits are reached. RetryInfo carries its Retry-After."""
     ERROR_REASON_PROVIDER_MISCONFIGURED: _ErrorReason.ValueType  # 48
     """The provider refused our own credential or account; the operator must look. Metadata: `provider`."""
+    ERROR_REASON_PROFILE_NAME_TAKEN: _ErrorReason.ValueType  # 49
+    """The name is that of a model or of another profile. Metadata: `name`."""
+    ERROR_REASON_PROFILE_CONFIGURED: _ErrorReason.ValueType  # 50
+    """The profile is declared in the configuration file, which alone changes and removes it. Metadata: `name`."""
     ERROR_REASON_BALANCE_INSUFFICIENT: _ErrorReason.ValueType  # 60
     """Posted funds do not cover the call's worst case. Metadata: `required`, `available`, `currency`."""
     ERROR_REASON_BALANCE_RESERVED: _ErrorReason.ValueType  # 61
@@ -173,11 +179,17 @@ ERROR_REASON_PROVIDER_FAILED: ErrorReason.ValueType  # 44
 ERROR_REASON_PROVIDER_TIMEOUT: ErrorReason.ValueType  # 45
 """The provider did not answer in time. Metadata: `provider`."""
 ERROR_REASON_PROVIDER_REFUSED: ErrorReason.ValueType  # 46
-"""The provider refused the request's content; its own message is passed on. Metadata: `provider`, `provider_status`."""
+"""The provider refused the request's content; its own message is passed on, but for a profile, whose prompt it could
+quote. Metadata: `provider`, `provider_status`.
+"""
 ERROR_REASON_PROVIDER_OVERLOADED: ErrorReason.ValueType  # 47
 """The provider's own limits are reached. RetryInfo carries its Retry-After."""
 ERROR_REASON_PROVIDER_MISCONFIGURED: ErrorReason.ValueType  # 48
 """The provider refused our own credential or account; the operator must look. Metadata: `provider`."""
+ERROR_REASON_PROFILE_NAME_TAKEN: ErrorReason.ValueType  # 49
+"""The name is that of a model or of another profile. Metadata: `name`."""
+ERROR_REASON_PROFILE_CONFIGURED: ErrorReason.ValueType  # 50
+"""The profile is declared in the configuration file, which alone changes and removes it. Metadata: `name`."""
 ERROR_REASON_BALANCE_INSUFFICIENT: ErrorReason.ValueType  # 60
 """Posted funds do not cover the call's worst case. Metadata: `required`, `available`, `currency`."""
 ERROR_REASON_BALANCE_RESERVED: ErrorReason.ValueType  # 61

@@ -26,7 +26,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from tollbridge.options.v1 import options_pb2 as tollbridge_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tollbridge/models/v1/model.proto\x12\x14tollbridge.models.v1\x1a\x19google/api/resource.proto\x1a#tollbridge/options/v1/options.proto\"\x96\x02\n\x05Model\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06object\x18\x02 \x01(\tR\x06object\x12\x18\n\x07\x63reated\x18\x03 \x01(\x03R\x07\x63reated\x12\x19\n\x08owned_by\x18\x04 \x01(\tR\x07ownedBy\x12%\n\x0e\x63ontext_tokens\x18\x05 \x01(\x03R\rcontextTokens\x12*\n\x11max_output_tokens\x18\x06 \x01(\x03R\x0fmaxOutputTokens\x12\x36\n\x05price\x18\x07 \x01(\x0b\x32 .tollbridge.models.v1.ModelPriceR\x05price:%\xea\x41\"\n\x10tollbridge/Model\x12\x0emodels/{model}\"\xdc\x01\n\nModelPrice\x12\x1c\n\x05input\x18\x01 \x01(\tB\x06\xf2\xbb\x18\x02\x08\tR\x05input\x12%\n\ncache_read\x18\x02 \x01(\tB\x06\xf2\xbb\x18\x02\x08\tR\tcacheRead\x12\'\n\x0b\x63\x61\x63he_write\x18\x03 \x01(\tB\x06\xf2\xbb\x18\x02\x08\tR\ncacheWrite\x12\x1e\n\x06output\x18\x04 \x01(\tB\x06\xf2\xbb\x18\x02\x08\tR\x06output\x12$\n\treasoning\x18\x05 \x01(\tB\x06\xf2\xbb\x18\x02\x08\tR\treasoning\x12\x1a\n\x08\x63urrency\x18\x06 \x01(\tR\x08\x63urrencyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tollbridge/models/v1/model.proto\x12\x14tollbridge.models.v1\x1a\x19google/api/resource.proto\x1a#tollbridge/options/v1/options.proto\"\xd2\x02\n\x05Model\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06object\x18\x02 \x01(\tR\x06object\x12\x18\n\x07\x63reated\x18\x03 \x01(\x03R\x07\x63reated\x12\x19\n\x08owned_by\x18\x04 \x01(\tR\x07ownedBy\x12%\n\x0e\x63ontext_tokens\x18\x05 \x01(\x03R\rcontextTokens\x12*\n\x11max_output_tokens\x18\x06 \x01(\x03R\x0fmaxOutputTokens\x12\x36\n\x05price\x18\x07 \x01(\x0b\x32 .tollbridge.models.v1.ModelPriceR\x05price\x12\x18\n\x07profile\x18\x08 \x01(\x08R\x07profile\x12 \n\x0b\x64\x65scription\x18\t \x01(\tR\x0b\x64\x65scription:%\xea\x41\"\n\x10tollbridge/Model\x12\x0emodels/{model}\"\xdc\x01\n\nModelPrice\x12\x1c\n\x05input\x18\x01 \x01(\tB\x06\xf2\xbb\x18\x02\x08\tR\x05input\x12%\n\ncache_read\x18\x02 \x01(\tB\x06\xf2\xbb\x18\x02\x08\tR\tcacheRead\x12\'\n\x0b\x63\x61\x63he_write\x18\x03 \x01(\tB\x06\xf2\xbb\x18\x02\x08\tR\ncacheWrite\x12\x1e\n\x06output\x18\x04 \x01(\tB\x06\xf2\xbb\x18\x02\x08\tR\x06output\x12$\n\treasoning\x18\x05 \x01(\tB\x06\xf2\xbb\x18\x02\x08\tR\treasoning\x12\x1a\n\x08\x63urrency\x18\x06 \x01(\tR\x08\x63urrencyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,7 +46,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELPRICE'].fields_by_name['reasoning']._loaded_options = None
   _globals['_MODELPRICE'].fields_by_name['reasoning']._serialized_options = b'\362\273\030\002\010\t'
   _globals['_MODEL']._serialized_start=123
-  _globals['_MODEL']._serialized_end=401
-  _globals['_MODELPRICE']._serialized_start=404
-  _globals['_MODELPRICE']._serialized_end=624
+  _globals['_MODEL']._serialized_end=461
+  _globals['_MODELPRICE']._serialized_start=464
+  _globals['_MODELPRICE']._serialized_end=684
 # @@protoc_insertion_point(module_scope)

@@ -18,7 +18,7 @@ DESCRIPTOR: descriptor.FileDescriptor
 
 @typing.final
 class Model(message.Message):
-    """A model that calls can name. The first four fields are OpenAI's."""
+    """A model that calls can name, or a profile of one. The first four fields are OpenAI's."""
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -29,6 +29,8 @@ class Model(message.Message):
     CONTEXT_TOKENS_FIELD_NUMBER: builtins.int
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: builtins.int
     PRICE_FIELD_NUMBER: builtins.int
+    PROFILE_FIELD_NUMBER: builtins.int
+    DESCRIPTION_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Name used in calls, for instance "gpt-4o-mini". The same for every organization."""
     object: builtins.str
@@ -36,11 +38,15 @@ class Model(message.Message):
     created: builtins.int
     """When it was added, in Unix seconds."""
     owned_by: builtins.str
-    """The provider's name."""
+    """The provider's name, or whom a profile names."""
     context_tokens: builtins.int
     """Tokens of prompt and answer together."""
     max_output_tokens: builtins.int
     """Most tokens of an answer."""
+    profile: builtins.bool
+    """True for a profile: a model with an identity prompt, whose tokens are part of every call's input."""
+    description: builtins.str
+    """What a profile is for; empty for models."""
     @builtins.property
     def price(self) -> ModelPrice:
         """Prices now in force; absent for a model marked free."""
@@ -55,10 +61,12 @@ class Model(message.Message):
         context_tokens: builtins.int | None = ...,
         max_output_tokens: builtins.int | None = ...,
         price: ModelPrice | None = ...,
+        profile: builtins.bool | None = ...,
+        description: builtins.str | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["context_tokens", b"context_tokens", "created", b"created", "id", b"id", "max_output_tokens", b"max_output_tokens", "object", b"object", "owned_by", b"owned_by", "price", b"price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["context_tokens", b"context_tokens", "created", b"created", "description", b"description", "id", b"id", "max_output_tokens", b"max_output_tokens", "object", b"object", "owned_by", b"owned_by", "price", b"price", "profile", b"profile"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -181,10 +181,11 @@ class UsageEvent(message.Message):
     PROVIDER_CALL_ID_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     TRANSACTION_ID_FIELD_NUMBER: builtins.int
+    PROFILE_FIELD_NUMBER: builtins.int
     id: builtins.str
     """`use_…`."""
     model: builtins.str
-    """The model that was asked for."""
+    """The model that answered."""
     provider: builtins.str
     """The provider that answered."""
     key_id: builtins.str
@@ -209,6 +210,8 @@ class UsageEvent(message.Message):
     """The request id that the caller saw."""
     transaction_id: builtins.str
     """The ledger movement that paid, `txn_…`; empty where nothing was charged."""
+    profile: builtins.str
+    """The profile that was asked for; empty where the model was asked for by its own name."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When the call was admitted."""
@@ -236,9 +239,10 @@ class UsageEvent(message.Message):
         provider_call_id: builtins.str | None = ...,
         request_id: builtins.str | None = ...,
         transaction_id: builtins.str | None = ...,
+        profile: builtins.str | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "tokens", b"tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["cost", b"cost", "create_time", b"create_time", "currency", b"currency", "duration_ms", b"duration_ms", "ending", b"ending", "estimated", b"estimated", "first_token_ms", b"first_token_ms", "id", b"id", "key_id", b"key_id", "model", b"model", "provider", b"provider", "provider_call_id", b"provider_call_id", "request_id", b"request_id", "streamed", b"streamed", "tokens", b"tokens", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cost", b"cost", "create_time", b"create_time", "currency", b"currency", "duration_ms", b"duration_ms", "ending", b"ending", "estimated", b"estimated", "first_token_ms", b"first_token_ms", "id", b"id", "key_id", b"key_id", "model", b"model", "profile", b"profile", "provider", b"provider", "provider_call_id", b"provider_call_id", "request_id", b"request_id", "streamed", b"streamed", "tokens", b"tokens", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -210,7 +210,7 @@ class ListUsageEventsRequest(message.Message):
     page_token: builtins.str
     """`next_page_token` of the page before; empty for the first."""
     model: builtins.str
-    """Only this model; empty: all."""
+    """Only this model, or this profile; empty: all."""
     key_id: builtins.str
     """Only this key, `key_…`; empty: all."""
     @builtins.property
