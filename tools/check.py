@@ -17,6 +17,8 @@ from tools.programs import environment
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 RELEASED = "proto/released.binpb"
+SDK = str(CHECKOUT / "sdk")
+"""Where the layers' step finds the SDK, a distribution that is not installed here."""
 AT_ONCE = 2
 
 # The longest come first, so that the short ones fill the gaps.
@@ -47,7 +49,7 @@ def run_step(name: str) -> Result:
     ended = subprocess.run(
         STEPS[name],
         cwd=CHECKOUT,
-        env=environment(),
+        env={**environment(), "PYTHONPATH": SDK},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,4 +1,5 @@
-"""Makes everything in `generated/` from the protos, or (`--check`) says how it differs from what is committed.
+"""Makes `generated/` and the SDK's generated half from the protos, or (`--check`) says how they differ from
+what is committed.
 
 Everything is made in a temporary folder first and only what differs is then written, so that a failure leaves the
 tree as it was and `--check` never touches it.
@@ -16,19 +17,22 @@ from tools.programs import environment
 CHECKOUT = Path(__file__).resolve().parent.parent
 DESCRIPTORS = "descriptors.binpb"
 OPENAPI = "openapi.json"
+FOLDERS = ("generated", "sdk/tollbridge_sdk/_generated", "sdk/tollbridge_sdk/messages")
+"""Folders with nothing in them but what is generated."""
 
 
-def generate(into: Path) -> Path:
-    """Generates the whole folder as INTO/generated and returns it.
+def generate(into: Path) -> None:
+    """Generates every folder of FOLDERS below INTO.
 
-    It holds the Python modules and stubs, the descriptors with their comments (an image of buf's, which every protobuf
-    library reads as a FileDescriptorSet) and the OpenAPI document. Raises CalledProcessError where a generator fails.
+    `generated` holds the Python modules and stubs, the descriptors with their comments (an image of buf's, which every
+    protobuf library reads as a FileDescriptorSet) and the OpenAPI document. Raises CalledProcessError where a generator
+    fails.
     """
     folder = into / "generated"
     execute(["buf", "generate", "--output", str(into)])
+    execute(["buf", "generate", "--template", "buf.gen.sdk.yaml", "--output", str(into)], folder)
     execute(["buf", "build", "--output", str(folder / DESCRIPTORS)])
     execute([sys.executable, "-m", "bridge.openapi", str(folder / DESCRIPTORS), str(folder / OPENAPI)], folder)
-    return folder
 
 
 def execute(command: list[str], modules: Path | None = None) -> None:
@@ -63,17 +67,19 @@ def replace(folder: Path, made: dict[str, bytes], changed: list[str]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    target = CHECKOUT / "generated"
     with tempfile.TemporaryDirectory() as temporary:
-        made = contents(generate(Path(temporary)))
-    changed = differences(made, contents(target))
+        generate(Path(temporary))
+        made = {name: contents(Path(temporary, name)) for name in FOLDERS}
+    changed = {name: differences(made[name], contents(CHECKOUT / name)) for name in FOLDERS}
     if "--check" not in arguments:
-        replace(target, made, changed)
-        print(f"{len(made)} files, {len(changed)} of them changed")
+        for name in FOLDERS:
+            replace(CHECKOUT / name, made[name], changed[name])
+        print(f"{sum(map(len, made.values()))} files, {sum(map(len, changed.values()))} of them changed")
         return 0
-    for name in changed:
-        print(f"generated/{name} is not what the protos give; run ./run generate")
-    return 1 if changed else 0
+    for name in FOLDERS:
+        for path in changed[name]:
+            print(f"{name}/{path} is not what the protos give; run ./run generate")
+    return 1 if any(changed.values()) else 0
 
 
 if __name__ == "__main__":

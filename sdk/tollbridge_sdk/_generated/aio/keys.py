@@ -1,0 +1,60 @@
+# Generated from the protos by tools/sdk. Never edited: ./run generate makes it again.
+
+
+from collections.abc import AsyncIterator
+from typing import Unpack
+
+from tollbridge_sdk._generated import methods
+from tollbridge_sdk.async_calls import AsyncService, UnaryCall, rows_of
+from tollbridge_sdk.messages import keys
+from tollbridge_sdk.options import CallOptions, KeyedCallOptions
+
+
+class AsyncKeys(AsyncService):
+    """API keys of the caller's organization."""
+
+    def create_key(
+        self, request: keys.CreateKeyRequest, **options: Unpack[KeyedCallOptions]
+    ) -> UnaryCall[keys.CreateKeyResponse]:
+        """Makes a key. Its secret is in this answer and nowhere else, ever."""
+        return self._calls.unary(methods.KEYS_CREATE_KEY, request, keys.CreateKeyResponse, options)
+
+    def list_keys(
+        self, request: keys.ListKeysRequest | None = None, **options: Unpack[CallOptions]
+    ) -> UnaryCall[keys.ListKeysResponse]:
+        """Lists the organization's keys, newest first, masked; revoked ones stay in the list."""
+        return self._calls.unary(
+            methods.KEYS_LIST_KEYS,
+            keys.ListKeysRequest() if request is None else request,
+            keys.ListKeysResponse,
+            options,
+        )
+
+    def list_all_keys(
+        self, request: keys.ListKeysRequest | None = None, **options: Unpack[CallOptions]
+    ) -> AsyncIterator[keys.Key]:
+        """Every row of `list_keys` from the request's page on; pages are read as they are needed."""
+        return rows_of(
+            lambda page: self.list_keys(page, **options),
+            keys.ListKeysRequest() if request is None else request,
+            lambda page: page.keys,
+        )
+
+    def get_key(self, request: keys.GetKeyRequest, **options: Unpack[CallOptions]) -> UnaryCall[keys.Key]:
+        """Reads one key, masked."""
+        return self._calls.unary(methods.KEYS_GET_KEY, request, keys.Key, options)
+
+    def update_key(self, request: keys.UpdateKeyRequest, **options: Unpack[KeyedCallOptions]) -> UnaryCall[keys.Key]:
+        """Changes name, expiry and allowed models. Works everywhere within a second."""
+        return self._calls.unary(methods.KEYS_UPDATE_KEY, request, keys.Key, options)
+
+    def revoke_key(self, request: keys.RevokeKeyRequest, **options: Unpack[KeyedCallOptions]) -> UnaryCall[keys.Key]:
+        """Revokes a key for good: dead everywhere within a second. Revoking again changes nothing."""
+        return self._calls.unary(methods.KEYS_REVOKE_KEY, request, keys.Key, options)
+
+    def verify_key(
+        self, request: keys.VerifyKeyRequest, **options: Unpack[CallOptions]
+    ) -> UnaryCall[keys.VerifyKeyResponse]:
+        """Says whether a secret is a working key and what it may do, for internal services. A wrong secret is
+        an answer (`active: false`), not an error."""
+        return self._calls.unary(methods.KEYS_VERIFY_KEY, request, keys.VerifyKeyResponse, options)

@@ -1,0 +1,39 @@
+# Generated from the protos by tools/sdk. Never edited: ./run generate makes it again.
+
+
+from collections.abc import AsyncIterator
+from typing import Unpack
+
+from tollbridge_sdk._generated import methods
+from tollbridge_sdk.async_calls import AsyncService, UnaryCall, rows_of
+from tollbridge_sdk.messages import plans
+from tollbridge_sdk.options import CallOptions
+
+
+class AsyncPlans(AsyncService):
+    """Plans on offer."""
+
+    def list_plans(
+        self, request: plans.ListPlansRequest | None = None, **options: Unpack[CallOptions]
+    ) -> UnaryCall[plans.ListPlansResponse]:
+        """Lists the plans on offer, by family and price, cheapest first."""
+        return self._calls.unary(
+            methods.PLANS_LIST_PLANS,
+            plans.ListPlansRequest() if request is None else request,
+            plans.ListPlansResponse,
+            options,
+        )
+
+    def list_all_plans(
+        self, request: plans.ListPlansRequest | None = None, **options: Unpack[CallOptions]
+    ) -> AsyncIterator[plans.Plan]:
+        """Every row of `list_plans` from the request's page on; pages are read as they are needed."""
+        return rows_of(
+            lambda page: self.list_plans(page, **options),
+            plans.ListPlansRequest() if request is None else request,
+            lambda page: page.plans,
+        )
+
+    def get_plan(self, request: plans.GetPlanRequest, **options: Unpack[CallOptions]) -> UnaryCall[plans.Plan]:
+        """Reads one plan."""
+        return self._calls.unary(methods.PLANS_GET_PLAN, request, plans.Plan, options)

@@ -1,0 +1,72 @@
+# Generated from the protos by tools/sdk. Never edited: ./run generate makes it again.
+
+
+from collections.abc import Iterator
+from typing import Any, Unpack
+
+from tollbridge.keys.v1 import key_pb2, key_service_pb2, key_service_pb2_grpc
+from tollbridge_sdk._generated import methods
+from tollbridge_sdk.calls import Calls, KeyedUnaryOptions, Service, UnaryOptions, rows_of
+
+
+class Keys(Service):
+    """API keys of the caller's organization."""
+
+    def __init__(self, calls: Calls) -> None:
+        super().__init__(calls)
+        self._stub: Any = key_service_pb2_grpc.KeyServiceStub(calls.channel)
+
+    def create_key(
+        self, request: key_service_pb2.CreateKeyRequest, **options: Unpack[KeyedUnaryOptions]
+    ) -> key_service_pb2.CreateKeyResponse:
+        """Makes a key. Its secret is in this answer and nowhere else, ever."""
+        return self._calls.unary(
+            self._stub.CreateKey, methods.KEYS_CREATE_KEY, request, key_service_pb2.CreateKeyResponse, options
+        )
+
+    def list_keys(
+        self, request: key_service_pb2.ListKeysRequest | None = None, **options: Unpack[UnaryOptions]
+    ) -> key_service_pb2.ListKeysResponse:
+        """Lists the organization's keys, newest first, masked; revoked ones stay in the list."""
+        return self._calls.unary(
+            self._stub.ListKeys,
+            methods.KEYS_LIST_KEYS,
+            key_service_pb2.ListKeysRequest() if request is None else request,
+            key_service_pb2.ListKeysResponse,
+            options,
+        )
+
+    def list_all_keys(
+        self, request: key_service_pb2.ListKeysRequest | None = None, **options: Unpack[UnaryOptions]
+    ) -> Iterator[key_pb2.Key]:
+        """Every row of `list_keys` from the request's page on; pages are read as they are needed."""
+        return rows_of(
+            lambda page: self.list_keys(page, **options),
+            key_service_pb2.ListKeysRequest() if request is None else request,
+            lambda page: page.keys,
+        )
+
+    def get_key(self, request: key_service_pb2.GetKeyRequest, **options: Unpack[UnaryOptions]) -> key_pb2.Key:
+        """Reads one key, masked."""
+        return self._calls.unary(self._stub.GetKey, methods.KEYS_GET_KEY, request, key_pb2.Key, options)
+
+    def update_key(
+        self, request: key_service_pb2.UpdateKeyRequest, **options: Unpack[KeyedUnaryOptions]
+    ) -> key_pb2.Key:
+        """Changes name, expiry and allowed models. Works everywhere within a second."""
+        return self._calls.unary(self._stub.UpdateKey, methods.KEYS_UPDATE_KEY, request, key_pb2.Key, options)
+
+    def revoke_key(
+        self, request: key_service_pb2.RevokeKeyRequest, **options: Unpack[KeyedUnaryOptions]
+    ) -> key_pb2.Key:
+        """Revokes a key for good: dead everywhere within a second. Revoking again changes nothing."""
+        return self._calls.unary(self._stub.RevokeKey, methods.KEYS_REVOKE_KEY, request, key_pb2.Key, options)
+
+    def verify_key(
+        self, request: key_service_pb2.VerifyKeyRequest, **options: Unpack[UnaryOptions]
+    ) -> key_service_pb2.VerifyKeyResponse:
+        """Says whether a secret is a working key and what it may do, for internal services. A wrong secret is
+        an answer (`active: false`), not an error."""
+        return self._calls.unary(
+            self._stub.VerifyKey, methods.KEYS_VERIFY_KEY, request, key_service_pb2.VerifyKeyResponse, options
+        )

@@ -1,0 +1,43 @@
+# Generated from the protos by tools/sdk. Never edited: ./run generate makes it again.
+
+
+from collections.abc import Iterator
+from typing import Any, Unpack
+
+from tollbridge.plans.v1 import plan_pb2, plan_service_pb2, plan_service_pb2_grpc
+from tollbridge_sdk._generated import methods
+from tollbridge_sdk.calls import Calls, Service, UnaryOptions, rows_of
+
+
+class Plans(Service):
+    """Plans on offer."""
+
+    def __init__(self, calls: Calls) -> None:
+        super().__init__(calls)
+        self._stub: Any = plan_service_pb2_grpc.PlanServiceStub(calls.channel)
+
+    def list_plans(
+        self, request: plan_service_pb2.ListPlansRequest | None = None, **options: Unpack[UnaryOptions]
+    ) -> plan_service_pb2.ListPlansResponse:
+        """Lists the plans on offer, by family and price, cheapest first."""
+        return self._calls.unary(
+            self._stub.ListPlans,
+            methods.PLANS_LIST_PLANS,
+            plan_service_pb2.ListPlansRequest() if request is None else request,
+            plan_service_pb2.ListPlansResponse,
+            options,
+        )
+
+    def list_all_plans(
+        self, request: plan_service_pb2.ListPlansRequest | None = None, **options: Unpack[UnaryOptions]
+    ) -> Iterator[plan_pb2.Plan]:
+        """Every row of `list_plans` from the request's page on; pages are read as they are needed."""
+        return rows_of(
+            lambda page: self.list_plans(page, **options),
+            plan_service_pb2.ListPlansRequest() if request is None else request,
+            lambda page: page.plans,
+        )
+
+    def get_plan(self, request: plan_service_pb2.GetPlanRequest, **options: Unpack[UnaryOptions]) -> plan_pb2.Plan:
+        """Reads one plan."""
+        return self._calls.unary(self._stub.GetPlan, methods.PLANS_GET_PLAN, request, plan_pb2.Plan, options)
