@@ -32,6 +32,8 @@ class AsyncCalls:
         self._defaults = defaults
         self._token = token
         self._known: dict[str, Any] = {}
+        self.closed = False
+        """Set once the channel is: calls raise RuntimeError then."""
 
     def unary(
         self, method: Method, request: betterproto2.Message, answer: type[Answer], options: Mapping[str, Any]
@@ -61,6 +63,8 @@ class AsyncCalls:
             credential = None if method.anonymous else await self._token()
             metadata = metadata_of(method, self._defaults, options, credential)
             timeout = self._defaults.timeout_of(method, options)
+            if self.closed:
+                raise RuntimeError("The client is closed.")
             return self._known[path](request, timeout=timeout, metadata=grpc.aio.Metadata(*metadata))
 
         return start

@@ -72,7 +72,8 @@ class AsyncClient(AsyncServices):
         self._clock = clock
         self._session_changed = session_changed
         self._holder = None if session is None else self._hold(session)
-        super().__init__(AsyncCalls(channel, Defaults(timeout, model_timeout, metadata), self._token))
+        self._calls = AsyncCalls(channel, Defaults(timeout, model_timeout, metadata), self._token)
+        super().__init__(self._calls)
 
     @property
     def session(self) -> Session | None:
@@ -103,6 +104,7 @@ class AsyncClient(AsyncServices):
 
     async def close(self) -> None:
         """Closes the connection; calls that still run end with `CallCancelledError`. Closing again does nothing."""
+        self._calls.closed = True
         await self._channel.close()
 
     async def __aenter__(self) -> Self:

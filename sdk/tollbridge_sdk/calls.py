@@ -62,6 +62,8 @@ class Calls:
         """Untyped, because one set of generated stubs serves both kinds of channel and is typed for the other."""
         self._defaults = defaults
         self._token = token
+        self.closed = False
+        """Set once the channel is: calls raise RuntimeError then."""
 
     def unary(
         self, invoke: Any, method: Method, request: Message, answer: type[Answer], options: Mapping[str, Any]
@@ -87,6 +89,8 @@ class Calls:
         return Stream(invoke(request, **self._sent(method, options)))
 
     def _sent(self, method: Method, options: Mapping[str, Any]) -> dict[str, Any]:
+        if self.closed:
+            raise RuntimeError("The client is closed.")
         credential = None if method.anonymous else self._token()
         return {
             "timeout": self._defaults.timeout_of(method, options),

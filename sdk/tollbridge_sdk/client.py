@@ -74,7 +74,8 @@ class Client(Services):
         self._clock = clock
         self._session_changed = session_changed
         self._holder = None if session is None else self._hold(session)
-        super().__init__(Calls(channel, Defaults(timeout, model_timeout, metadata), self._token))
+        self._calls = Calls(channel, Defaults(timeout, model_timeout, metadata), self._token)
+        super().__init__(self._calls)
 
     @property
     def session(self) -> Session | None:
@@ -105,6 +106,7 @@ class Client(Services):
 
     def close(self) -> None:
         """Closes the connection; calls that still run end with `CallCancelledError`. Closing again does nothing."""
+        self._calls.closed = True
         self._channel.close()
 
     def __enter__(self) -> Self:

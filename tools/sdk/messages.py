@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from betterproto2_compiler.lib.google.protobuf.compiler import CodeGeneratorRequest as Request
 from betterproto2_compiler.plugin.parser import generate_code
 from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 
 from tools.sdk.methods import HEADER
 from tools.sdk.names import capability
 from tools.sdk.trim import is_public, trimmed
 
 ROOT = "_generated/messages"
+HIDE = "\nfrom tollbridge_sdk.redaction import hide\n"
 
 
 def message_modules(files: Sequence[FileDescriptorProto]) -> dict[str, str]:
@@ -27,11 +28,25 @@ def message_modules(files: Sequence[FileDescriptorProto]) -> dict[str, str]:
     for path in [path for path in found if path.endswith("__init__.py") and not found[path]]:
         found[path] = HEADER
     found[f"{ROOT}/__init__.py"] = HEADER
-    found |= _by_capability(kept)
-    return found
+    for file in files:
+        if is_public(file.package):
+            path = f"{ROOT}/{file.package.replace('.', '/')}/__init__.py"
+            hiding = "".join(_hiding(message) for message in file.message_type)
+            if hiding and HIDE not in found[path]:
+                found[path] = found[path].replace("import betterproto2\n", f"import betterproto2\n{HIDE}", 1)
+            found[path] += hiding
+    return found | _by_capability(kept)
 
 
-def _by_capability(files: Sequence[FileDescriptorProto]) -> Mapping[str, str]:
+def _hiding(message: DescriptorProto) -> str:
+    """The line that keeps a message's `debug_redact` fields out of its `repr`; betterproto2 knows no such option."""
+    secrets = [field.name for field in message.field if field.options.debug_redact]
+    if not secrets:
+        return ""
+    return f"\nhide({message.name}, {', '.join(repr(name) for name in secrets)})\n"
+
+
+def _by_capability(files: Sequence[FileDescriptorProto]) -> dict[str, str]:
     names: dict[str, list[str]] = {}
     packages: dict[str, str] = {}
     for file in files:

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 
 import betterproto2
 
+from tollbridge_sdk.redaction import hide
+
 from ....message_pool import default_message_pool
 
 _COMPILER_VERSION = "0.10.1"
@@ -329,3 +331,13 @@ default_message_pool.register_message("tollbridge.auth.v1", "User", User)
 
 from ....google import protobuf as ___google__protobuf__
 from ...organizations import v1 as __organizations__v1__
+
+hide(RegisterRequest, 'password')
+
+hide(LoginRequest, 'password')
+
+hide(RefreshRequest, 'refresh_token')
+
+hide(SessionTokens, 'access_token', 'refresh_token')
+
+hide(ChangePasswordRequest, 'current_password', 'new_password')

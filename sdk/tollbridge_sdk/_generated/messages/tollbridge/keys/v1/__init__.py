@@ -21,6 +21,8 @@ from dataclasses import dataclass
 
 import betterproto2
 
+from tollbridge_sdk.redaction import hide
+
 from ....message_pool import default_message_pool
 
 _COMPILER_VERSION = "0.10.1"
@@ -286,3 +288,7 @@ default_message_pool.register_message("tollbridge.keys.v1", "VerifyKeyResponse",
 
 
 from ....google import protobuf as ___google__protobuf__
+
+hide(CreateKeyResponse, 'secret')
+
+hide(VerifyKeyRequest, 'secret')
