@@ -30,6 +30,8 @@ def generate(into: Path) -> None:
     """
     folder = into / "generated"
     execute(["buf", "generate", "--output", str(into)])
+    # Type checkers read the types of an installed package only with this file in it.
+    (folder / "tollbridge" / "py.typed").touch()
     execute(["buf", "generate", "--template", "buf.gen.sdk.yaml", "--output", str(into)], folder)
     execute(["buf", "build", "--output", str(folder / DESCRIPTORS)])
     execute([sys.executable, "-m", "bridge.openapi", str(folder / DESCRIPTORS), str(folder / OPENAPI)], folder)

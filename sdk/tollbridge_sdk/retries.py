@@ -11,6 +11,8 @@ from tollbridge_sdk.methods import Idempotency, Method
 
 _MOST_ATTEMPTS: Final = 5
 """gRPC itself makes no more, whatever is asked for."""
+_SHORTEST_WAIT: Final = 0.01
+"""Seconds. With a wait of 1 ms, gRPC lets half of the calls hang until their deadline (grpc/grpc 41036)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Retries:
     attempts: int = 4
     """Attempts in all, 1 to 5; 1 repeats nothing."""
     first_wait: float = 0.1
-    """Seconds before the second attempt, on average half of it: gRPC draws between 0 and this."""
+    """Seconds before the second attempt, a fifth more or less by chance; at least 0.01."""
     longest_wait: float = 5.0
     """Seconds that a wait grows to, by a factor of 2 each time."""
     keyed: bool = False
@@ -37,8 +39,8 @@ class Retries:
     def __post_init__(self) -> None:
         if not 1 <= self.attempts <= _MOST_ATTEMPTS:
             raise ValueError(f"attempts must be 1 to {_MOST_ATTEMPTS}, not {self.attempts}")
-        if not 0 < self.first_wait <= self.longest_wait:
-            raise ValueError("first_wait must be above 0 and at most longest_wait")
+        if not _SHORTEST_WAIT <= self.first_wait <= self.longest_wait:
+            raise ValueError(f"first_wait must be at least {_SHORTEST_WAIT} and at most longest_wait")
         if not 2 <= self.budget <= 1000:
             raise ValueError(f"budget must be 2 to 1000, not {self.budget}")
 

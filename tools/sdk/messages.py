@@ -11,7 +11,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 
 from tools.sdk.methods import HEADER
 from tools.sdk.names import capability
-from tools.sdk.trim import is_public, trimmed
+from tools.sdk.trim import public_packages, trimmed
 
 ROOT = "_generated/messages"
 HIDE = "\nfrom tollbridge_sdk.redaction import hide\n"
@@ -28,14 +28,15 @@ def message_modules(files: Sequence[FileDescriptorProto]) -> dict[str, str]:
     for path in [path for path in found if path.endswith("__init__.py") and not found[path]]:
         found[path] = HEADER
     found[f"{ROOT}/__init__.py"] = HEADER
+    public = public_packages(files)
     for file in files:
-        if is_public(file.package):
+        if file.package in public:
             path = f"{ROOT}/{file.package.replace('.', '/')}/__init__.py"
             hiding = "".join(_hiding(message) for message in file.message_type)
             if hiding and HIDE not in found[path]:
                 found[path] = found[path].replace("import betterproto2\n", f"import betterproto2\n{HIDE}", 1)
             found[path] += hiding
-    return found | _by_capability(kept)
+    return found | _by_capability([file for file in kept if file.package in public])
 
 
 def _hiding(message: DescriptorProto) -> str:
@@ -50,10 +51,9 @@ def _by_capability(files: Sequence[FileDescriptorProto]) -> dict[str, str]:
     names: dict[str, list[str]] = {}
     packages: dict[str, str] = {}
     for file in files:
-        if is_public(file.package):
-            found = [message.name for message in file.message_type] + [enum.name for enum in file.enum_type]
-            names.setdefault(file.package, []).extend(found)
-            packages[capability(file.package)] = file.package
+        found = [message.name for message in file.message_type] + [enum.name for enum in file.enum_type]
+        names.setdefault(file.package, []).extend(found)
+        packages[capability(file.package)] = file.package
     made = {"messages/__init__.py": f'{HEADER}"""The messages of the asynchronous client, a module a capability."""\n'}
     for name, package in packages.items():
         rows = sorted(names[package])

@@ -17,12 +17,13 @@ from tools.sdk.messages import message_modules
 from tools.sdk.methods import HEADER, methods_module
 from tools.sdk.names import Service
 from tools.sdk.services import AIO, SYNC, ServiceWriter, index_module, messages_by_name
-from tools.sdk.trim import is_public
+from tools.sdk.trim import public_packages
 
 
 def generated_modules(files: Sequence[FileDescriptorProto]) -> dict[str, str]:
     """Every generated module of the SDK, by its path below the package."""
-    services = [Service(file, index) for file in files if is_public(file.package) for index in range(len(file.service))]
+    public = public_packages(files)
+    services = [Service(file, index) for file in files if file.package in public for index in range(len(file.service))]
     messages, places = messages_by_name(files)
     made = message_modules(files)
     made["_generated/__init__.py"] = f'{HEADER}"""What is made from the protos. Import it from nowhere else."""\n'

@@ -7,15 +7,29 @@ from typing import Final
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 
-ROOT: Final = "tollbridge."
-WELL_KNOWN: Final = "google.protobuf."
-_INTERNAL: Final = ("tollbridge.options.", "tollbridge.paging.")
+WELL_KNOWN: Final = "google.protobuf"
+_ERRORS: Final = "tollbridge.errors.v1"
+"""Named by failed calls instead of by a method."""
 _MESSAGE_TYPE: Final = FileDescriptorProto.MESSAGE_TYPE_FIELD_NUMBER
 
 
-def is_public(package: str) -> bool:
-    """Whether callers meet a package's messages: options and page tokens are the server's own."""
-    return package.startswith(ROOT) and not f"{package}.".startswith(_INTERNAL)
+def public_packages(files: Sequence[FileDescriptorProto]) -> frozenset[str]:
+    """The packages that callers meet: those with services, whatever their messages are made of, and the errors.
+
+    Options, page tokens and what bridges tell servers are in none of them.
+    """
+    by_package: dict[str, list[FileDescriptorProto]] = {}
+    for file in files:
+        by_package.setdefault(file.package, []).append(file)
+    found = {file.package for file in files if file.service and file.package.startswith("tollbridge.")} | {_ERRORS}
+    waiting = list(found - {_ERRORS})
+    while waiting:
+        package = waiting.pop()
+        used = {_package_of(field) for file in by_package[package] for row in file.message_type for field in row.field}
+        new = {name for name in used if name.startswith("tollbridge.")} - found
+        found |= new
+        waiting += new
+    return frozenset(found)
 
 
 def trimmed(files: Sequence[FileDescriptorProto]) -> list[FileDescriptorProto]:
@@ -23,12 +37,15 @@ def trimmed(files: Sequence[FileDescriptorProto]) -> list[FileDescriptorProto]:
 
     A message that needs anything else goes too: it describes an option. Comments keep their places.
     """
-    kept = [_without_extras(file) for file in files if is_public(file.package)]
+    public = public_packages(files)
+    names = {file.name for file in files if file.package in public}
+    names |= {file.name for file in files if file.package == WELL_KNOWN and "descriptor" not in file.name}
+    kept = [_without_extras(file, names, public | {WELL_KNOWN, ""}) for file in files if file.package in public]
     imported = {name for file in kept for name in file.dependency}
-    return [file for file in files if f"{file.package}." == WELL_KNOWN and file.name in imported] + kept
+    return [file for file in files if file.package == WELL_KNOWN and file.name in imported] + kept
 
 
-def _without_extras(original: FileDescriptorProto) -> FileDescriptorProto:
+def _without_extras(original: FileDescriptorProto, names: set[str], packages: frozenset[str]) -> FileDescriptorProto:
     file = FileDescriptorProto()
     file.CopyFrom(original)
     file.ClearField("service")
@@ -36,16 +53,14 @@ def _without_extras(original: FileDescriptorProto) -> FileDescriptorProto:
     file.ClearField("options")
     for position in reversed(range(len(file.message_type))):
         _clear_options(file.message_type[position])
-        if not all(_is_known(field) for field in file.message_type[position].field):
+        if not all(_package_of(field) in packages for field in file.message_type[position].field):
             _remove_message(file, position)
     for enum in file.enum_type:
         for value in enum.value:
             value.ClearField("options")
-    needed = [name for name in file.dependency if name.startswith(("google/protobuf/", "tollbridge/"))]
+    needed = [name for name in file.dependency if name in names]
     del file.dependency[:]
-    file.dependency.extend(
-        name for name in needed if not name.startswith(("tollbridge/options/", "google/protobuf/descriptor"))
-    )
+    file.dependency.extend(needed)
     return file
 
 
@@ -60,8 +75,10 @@ def _clear_options(message: DescriptorProto) -> None:
         _clear_options(nested)
 
 
-def _is_known(field: FieldDescriptorProto) -> bool:
-    return not field.type_name or field.type_name.startswith((f".{ROOT}", f".{WELL_KNOWN}"))
+def _package_of(field: FieldDescriptorProto) -> str:
+    """The package of a field's type; empty for numbers and texts. Packages are in lower case, messages are not."""
+    parts = field.type_name.lstrip(".").split(".")
+    return ".".join(part for part in parts if part[:1].islower())
 
 
 def _remove_message(file: FileDescriptorProto, position: int) -> None:

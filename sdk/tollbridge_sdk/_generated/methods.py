@@ -39,6 +39,15 @@ ORGANIZATIONS_LIST_MEMBERSHIPS: Final = Method(
 )
 PLANS_LIST_PLANS: Final = Method("tollbridge.plans.v1.PlanService", "ListPlans", Idempotency.SAFE)
 PLANS_GET_PLAN: Final = Method("tollbridge.plans.v1.PlanService", "GetPlan", Idempotency.SAFE)
+PLANS_GET_SUBSCRIPTION: Final = Method("tollbridge.plans.v1.PlanService", "GetSubscription", Idempotency.SAFE)
+PLATFORM_GET_HEALTH: Final = Method(
+    "tollbridge.platform.v1.PlatformService", "GetHealth", Idempotency.SAFE, anonymous=True
+)
+PLATFORM_PING: Final = Method("tollbridge.platform.v1.PlatformService", "Ping", Idempotency.SAFE, anonymous=True)
+PLATFORM_CHECK_DATABASE: Final = Method(
+    "tollbridge.platform.v1.PlatformService", "CheckDatabase", Idempotency.SAFE, anonymous=True
+)
+PLATFORM_GET_INFO: Final = Method("tollbridge.platform.v1.PlatformService", "GetInfo", Idempotency.SAFE, anonymous=True)
 USAGE_GET_CURRENT_USAGE: Final = Method("tollbridge.usage.v1.UsageService", "GetCurrentUsage", Idempotency.SAFE)
 USAGE_LIST_DAILY_USAGE: Final = Method("tollbridge.usage.v1.UsageService", "ListDailyUsage", Idempotency.SAFE)
 USAGE_LIST_MONTHLY_USAGE: Final = Method("tollbridge.usage.v1.UsageService", "ListMonthlyUsage", Idempotency.SAFE)
@@ -70,6 +79,11 @@ METHODS: Final = (
     ORGANIZATIONS_LIST_MEMBERSHIPS,
     PLANS_LIST_PLANS,
     PLANS_GET_PLAN,
+    PLANS_GET_SUBSCRIPTION,
+    PLATFORM_GET_HEALTH,
+    PLATFORM_PING,
+    PLATFORM_CHECK_DATABASE,
+    PLATFORM_GET_INFO,
     USAGE_GET_CURRENT_USAGE,
     USAGE_LIST_DAILY_USAGE,
     USAGE_LIST_MONTHLY_USAGE,

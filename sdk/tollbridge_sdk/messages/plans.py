@@ -3,16 +3,20 @@
 
 from tollbridge_sdk._generated.messages.tollbridge.plans.v1 import (
     GetPlanRequest,
+    GetSubscriptionRequest,
     ListPlansRequest,
     ListPlansResponse,
     Plan,
     PlanLimits,
+    Subscription,
 )
 
 __all__ = [
     "GetPlanRequest",
+    "GetSubscriptionRequest",
     "ListPlansRequest",
     "ListPlansResponse",
     "Plan",
     "PlanLimits",
+    "Subscription",
 ]

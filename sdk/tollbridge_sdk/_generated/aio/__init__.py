@@ -8,6 +8,7 @@ from tollbridge_sdk._generated.aio.keys import AsyncKeys
 from tollbridge_sdk._generated.aio.models import AsyncModels
 from tollbridge_sdk._generated.aio.organizations import AsyncOrganizations
 from tollbridge_sdk._generated.aio.plans import AsyncPlans
+from tollbridge_sdk._generated.aio.platform import AsyncPlatform
 from tollbridge_sdk._generated.aio.usage import AsyncUsage
 from tollbridge_sdk.async_calls import AsyncCalls
 
@@ -31,5 +32,7 @@ class AsyncServices:
         """The caller's own organization and who is in it."""
         self.plans = AsyncPlans(calls)
         """Plans on offer."""
+        self.platform = AsyncPlatform(calls)
+        """What runs here and how it is. Open to everyone; nothing here tells of any organization."""
         self.usage = AsyncUsage(calls)
         """What the organization has used. Days and months begin in the organization's time zone."""

@@ -37,3 +37,15 @@ class AsyncPlans(AsyncService):
     def get_plan(self, request: plans.GetPlanRequest, **options: Unpack[CallOptions]) -> UnaryCall[plans.Plan]:
         """Reads one plan."""
         return self._calls.unary(methods.PLANS_GET_PLAN, request, plans.Plan, options)
+
+    def get_subscription(
+        self, request: plans.GetSubscriptionRequest | None = None, **options: Unpack[CallOptions]
+    ) -> UnaryCall[plans.Subscription]:
+        """Reads what the caller's organization subscribes to: the plan in force, at the version subscribed
+        to."""
+        return self._calls.unary(
+            methods.PLANS_GET_SUBSCRIPTION,
+            plans.GetSubscriptionRequest() if request is None else request,
+            plans.Subscription,
+            options,
+        )

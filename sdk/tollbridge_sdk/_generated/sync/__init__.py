@@ -8,6 +8,7 @@ from tollbridge_sdk._generated.sync.keys import Keys
 from tollbridge_sdk._generated.sync.models import Models
 from tollbridge_sdk._generated.sync.organizations import Organizations
 from tollbridge_sdk._generated.sync.plans import Plans
+from tollbridge_sdk._generated.sync.platform import Platform
 from tollbridge_sdk._generated.sync.usage import Usage
 from tollbridge_sdk.calls import Calls
 
@@ -31,5 +32,7 @@ class Services:
         """The caller's own organization and who is in it."""
         self.plans = Plans(calls)
         """Plans on offer."""
+        self.platform = Platform(calls)
+        """What runs here and how it is. Open to everyone; nothing here tells of any organization."""
         self.usage = Usage(calls)
         """What the organization has used. Days and months begin in the organization's time zone."""

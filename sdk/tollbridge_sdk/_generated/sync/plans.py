@@ -41,3 +41,16 @@ class Plans(Service):
     def get_plan(self, request: plan_service_pb2.GetPlanRequest, **options: Unpack[UnaryOptions]) -> plan_pb2.Plan:
         """Reads one plan."""
         return self._calls.unary(self._stub.GetPlan, methods.PLANS_GET_PLAN, request, plan_pb2.Plan, options)
+
+    def get_subscription(
+        self, request: plan_service_pb2.GetSubscriptionRequest | None = None, **options: Unpack[UnaryOptions]
+    ) -> plan_pb2.Subscription:
+        """Reads what the caller's organization subscribes to: the plan in force, at the version subscribed
+        to."""
+        return self._calls.unary(
+            self._stub.GetSubscription,
+            methods.PLANS_GET_SUBSCRIPTION,
+            plan_service_pb2.GetSubscriptionRequest() if request is None else request,
+            plan_pb2.Subscription,
+            options,
+        )

@@ -495,6 +495,27 @@ class Outcome(betterproto2.Message):
     How the call ended, as in `UsageEvent.ending`.
     """
 
+    requests_left_today: "int | None" = betterproto2.field(13, betterproto2.TYPE_INT64, optional=True)
+    """
+    Requests left today after this call; only where the call asked for it (metadata `x-tollbridge-quota: today`) and the
+    plan bounds them.
+    """
+
+    tokens_left_today: "int | None" = betterproto2.field(14, betterproto2.TYPE_INT64, optional=True)
+    """
+    Tokens left today after this call, likewise.
+    """
+
+    requests_used_today: "int | None" = betterproto2.field(15, betterproto2.TYPE_INT64, optional=True)
+    """
+    Requests of today, this call among them; only where the call asked for it.
+    """
+
+    tokens_used_today: "int | None" = betterproto2.field(16, betterproto2.TYPE_INT64, optional=True)
+    """
+    Tokens of today, this call's among them; only where the call asked for it.
+    """
+
 
 default_message_pool.register_message("tollbridge.chat.v1", "Outcome", Outcome)
 

@@ -5,12 +5,15 @@
 
 __all__ = (
     "GetPlanRequest",
+    "GetSubscriptionRequest",
     "ListPlansRequest",
     "ListPlansResponse",
     "Plan",
     "PlanLimits",
+    "Subscription",
 )
 
+import datetime
 from dataclasses import dataclass
 
 import betterproto2
@@ -37,6 +40,18 @@ default_message_pool.register_message("tollbridge.plans.v1", "GetPlanRequest", G
 
 
 @dataclass(eq=False, repr=False)
+class GetSubscriptionRequest(betterproto2.Message):
+    """
+    Nothing: the credential names the organization.
+    """
+
+    pass
+
+
+default_message_pool.register_message("tollbridge.plans.v1", "GetSubscriptionRequest", GetSubscriptionRequest)
+
+
+@dataclass(eq=False, repr=False)
 class ListPlansRequest(betterproto2.Message):
     """
     Page of plans wanted.
@@ -50,6 +65,11 @@ class ListPlansRequest(betterproto2.Message):
     page_token: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
     `next_page_token` of the page before; empty for the first.
+    """
+
+    family: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Only plans of this family, for instance "daily"; empty: all.
     """
 
 
@@ -184,3 +204,33 @@ class PlanLimits(betterproto2.Message):
 
 
 default_message_pool.register_message("tollbridge.plans.v1", "PlanLimits", PlanLimits)
+
+
+@dataclass(eq=False, repr=False)
+class Subscription(betterproto2.Message):
+    """
+    What an organization subscribes to.
+    """
+
+    plan: "Plan | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The plan in force, at the version subscribed to.
+    """
+
+    start_time: "datetime.datetime | None" = betterproto2.field(
+        2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
+    )
+    """
+    When the organization came onto it.
+    """
+
+    status: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Always "active": a subscription that ended is not shown.
+    """
+
+
+default_message_pool.register_message("tollbridge.plans.v1", "Subscription", Subscription)
+
+
+from ....google import protobuf as ___google__protobuf__
