@@ -25,9 +25,17 @@ KEYS_LIST_KEYS: Final = Method("tollbridge.keys.v1.KeyService", "ListKeys", Idem
 KEYS_GET_KEY: Final = Method("tollbridge.keys.v1.KeyService", "GetKey", Idempotency.SAFE)
 KEYS_UPDATE_KEY: Final = Method("tollbridge.keys.v1.KeyService", "UpdateKey", Idempotency.KEYED)
 KEYS_REVOKE_KEY: Final = Method("tollbridge.keys.v1.KeyService", "RevokeKey", Idempotency.KEYED)
+KEYS_ROTATE_KEY: Final = Method("tollbridge.keys.v1.KeyService", "RotateKey", Idempotency.KEYED)
+KEYS_REGENERATE_KEY: Final = Method("tollbridge.keys.v1.KeyService", "RegenerateKey", Idempotency.KEYED)
+KEYS_REVOKE_SECRET: Final = Method("tollbridge.keys.v1.KeyService", "RevokeSecret", Idempotency.KEYED)
 KEYS_VERIFY_KEY: Final = Method("tollbridge.keys.v1.KeyService", "VerifyKey", Idempotency.SAFE)
 MODELS_LIST_MODELS: Final = Method("tollbridge.models.v1.ModelService", "ListModels", Idempotency.SAFE)
 MODELS_GET_MODEL: Final = Method("tollbridge.models.v1.ModelService", "GetModel", Idempotency.SAFE)
+PROFILES_CREATE_PROFILE: Final = Method("tollbridge.models.v1.ProfileService", "CreateProfile", Idempotency.KEYED)
+PROFILES_GET_PROFILE: Final = Method("tollbridge.models.v1.ProfileService", "GetProfile", Idempotency.SAFE)
+PROFILES_LIST_PROFILES: Final = Method("tollbridge.models.v1.ProfileService", "ListProfiles", Idempotency.SAFE)
+PROFILES_UPDATE_PROFILE: Final = Method("tollbridge.models.v1.ProfileService", "UpdateProfile", Idempotency.KEYED)
+PROFILES_DELETE_PROFILE: Final = Method("tollbridge.models.v1.ProfileService", "DeleteProfile", Idempotency.KEYED)
 ORGANIZATIONS_GET_ORGANIZATION: Final = Method(
     "tollbridge.organizations.v1.OrganizationService", "GetOrganization", Idempotency.SAFE
 )
@@ -71,9 +79,17 @@ METHODS: Final = (
     KEYS_GET_KEY,
     KEYS_UPDATE_KEY,
     KEYS_REVOKE_KEY,
+    KEYS_ROTATE_KEY,
+    KEYS_REGENERATE_KEY,
+    KEYS_REVOKE_SECRET,
     KEYS_VERIFY_KEY,
     MODELS_LIST_MODELS,
     MODELS_GET_MODEL,
+    PROFILES_CREATE_PROFILE,
+    PROFILES_GET_PROFILE,
+    PROFILES_LIST_PROFILES,
+    PROFILES_UPDATE_PROFILE,
+    PROFILES_DELETE_PROFILE,
     ORGANIZATIONS_GET_ORGANIZATION,
     ORGANIZATIONS_UPDATE_ORGANIZATION,
     ORGANIZATIONS_LIST_MEMBERSHIPS,

@@ -9,6 +9,7 @@ from tollbridge_sdk._generated.aio.models import AsyncModels
 from tollbridge_sdk._generated.aio.organizations import AsyncOrganizations
 from tollbridge_sdk._generated.aio.plans import AsyncPlans
 from tollbridge_sdk._generated.aio.platform import AsyncPlatform
+from tollbridge_sdk._generated.aio.profiles import AsyncProfiles
 from tollbridge_sdk._generated.aio.usage import AsyncUsage
 from tollbridge_sdk.async_calls import AsyncCalls
 
@@ -28,6 +29,9 @@ class AsyncServices:
         """API keys of the caller's organization."""
         self.models = AsyncModels(calls)
         """Models that the caller can name in chat."""
+        self.profiles = AsyncProfiles(calls)
+        """Profiles: models with an identity prompt. Whoever may list models reads them, without the prompts;
+        platform administrators make and change them."""
         self.organizations = AsyncOrganizations(calls)
         """The caller's own organization and who is in it."""
         self.plans = AsyncPlans(calls)

@@ -45,12 +45,40 @@ class AsyncKeys(AsyncService):
         return self._calls.unary(methods.KEYS_GET_KEY, request, keys.Key, options)
 
     def update_key(self, request: keys.UpdateKeyRequest, **options: Unpack[KeyedCallOptions]) -> UnaryCall[keys.Key]:
-        """Changes name, expiry and allowed models. Works everywhere within a second."""
+        """Changes name, expiry, allowed models and allowed networks. Works everywhere within a second."""
         return self._calls.unary(methods.KEYS_UPDATE_KEY, request, keys.Key, options)
 
     def revoke_key(self, request: keys.RevokeKeyRequest, **options: Unpack[KeyedCallOptions]) -> UnaryCall[keys.Key]:
         """Revokes a key for good: dead everywhere within a second. Revoking again changes nothing."""
         return self._calls.unary(methods.KEYS_REVOKE_KEY, request, keys.Key, options)
+
+    def rotate_key(
+        self, request: keys.RotateKeyRequest, **options: Unpack[KeyedCallOptions]
+    ) -> UnaryCall[keys.RotateKeyResponse]:
+        """Gives a key a new secret, which is in this answer and nowhere else, ever. The secret so far works
+        for `overlap_seconds` longer, everywhere but for a second; a secret from before it is dead at once.
+        The key keeps its id, rights and history."""
+        return self._calls.unary(methods.KEYS_ROTATE_KEY, request, keys.RotateKeyResponse, options)
+
+    def regenerate_key(
+        self, request: keys.RegenerateKeyRequest | None = None, **options: Unpack[KeyedCallOptions]
+    ) -> UnaryCall[keys.RegenerateKeyResponse]:
+        """Replaces the caller's own key: a calling key gets a new secret, a person's personal key too, and is
+        made (scope "chat") where the person has none. The secret so far is dead everywhere within a
+        second."""
+        return self._calls.unary(
+            methods.KEYS_REGENERATE_KEY,
+            keys.RegenerateKeyRequest() if request is None else request,
+            keys.RegenerateKeyResponse,
+            options,
+        )
+
+    def revoke_secret(
+        self, request: keys.RevokeSecretRequest, **options: Unpack[KeyedCallOptions]
+    ) -> UnaryCall[keys.Key]:
+        """Revokes the organization's key with this secret, or the calling key: whoever holds a secret may end
+        it. Another organization's secret answers like an unknown one. Revoking again changes nothing."""
+        return self._calls.unary(methods.KEYS_REVOKE_SECRET, request, keys.Key, options)
 
     def verify_key(
         self, request: keys.VerifyKeyRequest, **options: Unpack[CallOptions]

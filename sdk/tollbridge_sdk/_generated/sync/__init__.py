@@ -9,6 +9,7 @@ from tollbridge_sdk._generated.sync.models import Models
 from tollbridge_sdk._generated.sync.organizations import Organizations
 from tollbridge_sdk._generated.sync.plans import Plans
 from tollbridge_sdk._generated.sync.platform import Platform
+from tollbridge_sdk._generated.sync.profiles import Profiles
 from tollbridge_sdk._generated.sync.usage import Usage
 from tollbridge_sdk.calls import Calls
 
@@ -28,6 +29,9 @@ class Services:
         """API keys of the caller's organization."""
         self.models = Models(calls)
         """Models that the caller can name in chat."""
+        self.profiles = Profiles(calls)
+        """Profiles: models with an identity prompt. Whoever may list models reads them, without the prompts;
+        platform administrators make and change them."""
         self.organizations = Organizations(calls)
         """The caller's own organization and who is in it."""
         self.plans = Plans(calls)

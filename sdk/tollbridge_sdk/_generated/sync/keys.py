@@ -53,7 +53,7 @@ class Keys(Service):
     def update_key(
         self, request: key_service_pb2.UpdateKeyRequest, **options: Unpack[KeyedUnaryOptions]
     ) -> key_pb2.Key:
-        """Changes name, expiry and allowed models. Works everywhere within a second."""
+        """Changes name, expiry, allowed models and allowed networks. Works everywhere within a second."""
         return self._calls.unary(self._stub.UpdateKey, methods.KEYS_UPDATE_KEY, request, key_pb2.Key, options)
 
     def revoke_key(
@@ -61,6 +61,37 @@ class Keys(Service):
     ) -> key_pb2.Key:
         """Revokes a key for good: dead everywhere within a second. Revoking again changes nothing."""
         return self._calls.unary(self._stub.RevokeKey, methods.KEYS_REVOKE_KEY, request, key_pb2.Key, options)
+
+    def rotate_key(
+        self, request: key_service_pb2.RotateKeyRequest, **options: Unpack[KeyedUnaryOptions]
+    ) -> key_service_pb2.RotateKeyResponse:
+        """Gives a key a new secret, which is in this answer and nowhere else, ever. The secret so far works
+        for `overlap_seconds` longer, everywhere but for a second; a secret from before it is dead at once.
+        The key keeps its id, rights and history."""
+        return self._calls.unary(
+            self._stub.RotateKey, methods.KEYS_ROTATE_KEY, request, key_service_pb2.RotateKeyResponse, options
+        )
+
+    def regenerate_key(
+        self, request: key_service_pb2.RegenerateKeyRequest | None = None, **options: Unpack[KeyedUnaryOptions]
+    ) -> key_service_pb2.RegenerateKeyResponse:
+        """Replaces the caller's own key: a calling key gets a new secret, a person's personal key too, and is
+        made (scope "chat") where the person has none. The secret so far is dead everywhere within a
+        second."""
+        return self._calls.unary(
+            self._stub.RegenerateKey,
+            methods.KEYS_REGENERATE_KEY,
+            key_service_pb2.RegenerateKeyRequest() if request is None else request,
+            key_service_pb2.RegenerateKeyResponse,
+            options,
+        )
+
+    def revoke_secret(
+        self, request: key_service_pb2.RevokeSecretRequest, **options: Unpack[KeyedUnaryOptions]
+    ) -> key_pb2.Key:
+        """Revokes the organization's key with this secret, or the calling key: whoever holds a secret may end
+        it. Another organization's secret answers like an unknown one. Revoking again changes nothing."""
+        return self._calls.unary(self._stub.RevokeSecret, methods.KEYS_REVOKE_SECRET, request, key_pb2.Key, options)
 
     def verify_key(
         self, request: key_service_pb2.VerifyKeyRequest, **options: Unpack[UnaryOptions]

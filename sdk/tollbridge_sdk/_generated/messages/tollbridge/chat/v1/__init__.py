@@ -82,7 +82,7 @@ class ChatCompletion(betterproto2.Message):
 
     model: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The provider's own name of the model.
+    The provider's own name of the model; the profile's name where one was asked for.
     """
 
     choices: "list[ChatChoice]" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, repeated=True)
@@ -132,7 +132,7 @@ class ChatCompletionChunk(betterproto2.Message):
 
     model: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    The provider's own name of the model.
+    The provider's own name of the model; the profile's name where one was asked for.
     """
 
     choices: "list[ChunkChoice]" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, repeated=True)
@@ -467,7 +467,7 @@ class Outcome(betterproto2.Message):
 
     model: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
     """
-    The model that was asked for.
+    The model that answered.
     """
 
     provider: "str" = betterproto2.field(8, betterproto2.TYPE_STRING)
@@ -514,6 +514,11 @@ class Outcome(betterproto2.Message):
     tokens_used_today: "int | None" = betterproto2.field(16, betterproto2.TYPE_INT64, optional=True)
     """
     Tokens of today, this call's among them; only where the call asked for it.
+    """
+
+    profile: "str" = betterproto2.field(17, betterproto2.TYPE_STRING)
+    """
+    The profile that was asked for; empty where the model was asked for by its own name.
     """
 
 

@@ -108,6 +108,16 @@ class ErrorReason(betterproto2.Enum):
     The organization is suspended.
     """
 
+    ADDRESS_NOT_ALLOWED = 27
+    """
+    The key is bound to networks (`Key.allowed_cidrs`), and the call came from outside them; which they are is not told.
+    """
+
+    KEY_ENDED = 28
+    """
+    The key was revoked or has expired, so it cannot be rotated. Make a new one.
+    """
+
     ACCOUNT_EXISTS = 30
     """
     The e-mail or user name is taken.
@@ -156,7 +166,8 @@ class ErrorReason(betterproto2.Enum):
 
     PROVIDER_REFUSED = 46
     """
-    The provider refused the request's content; its own message is passed on. Metadata: `provider`, `provider_status`.
+    The provider refused the request's content; its own message is passed on, but for a profile, whose prompt it could
+    quote. Metadata: `provider`, `provider_status`.
     """
 
     PROVIDER_OVERLOADED = 47
@@ -167,6 +178,16 @@ class ErrorReason(betterproto2.Enum):
     PROVIDER_MISCONFIGURED = 48
     """
     The provider refused our own credential or account; the operator must look. Metadata: `provider`.
+    """
+
+    PROFILE_NAME_TAKEN = 49
+    """
+    The name is that of a model or of another profile. Metadata: `name`.
+    """
+
+    PROFILE_CONFIGURED = 50
+    """
+    The profile is declared in the configuration file, which alone changes and removes it. Metadata: `name`.
     """
 
     BALANCE_INSUFFICIENT = 60
@@ -220,6 +241,8 @@ class ErrorReason(betterproto2.Enum):
             24: "ERROR_REASON_PASSWORD_CHANGE_REQUIRED",
             25: "ERROR_REASON_TOO_MANY_ATTEMPTS",
             26: "ERROR_REASON_ORGANIZATION_SUSPENDED",
+            27: "ERROR_REASON_ADDRESS_NOT_ALLOWED",
+            28: "ERROR_REASON_KEY_ENDED",
             30: "ERROR_REASON_ACCOUNT_EXISTS",
             31: "ERROR_REASON_PASSWORD_REFUSED",
             32: "ERROR_REASON_REGISTRATION_CLOSED",
@@ -232,6 +255,8 @@ class ErrorReason(betterproto2.Enum):
             46: "ERROR_REASON_PROVIDER_REFUSED",
             47: "ERROR_REASON_PROVIDER_OVERLOADED",
             48: "ERROR_REASON_PROVIDER_MISCONFIGURED",
+            49: "ERROR_REASON_PROFILE_NAME_TAKEN",
+            50: "ERROR_REASON_PROFILE_CONFIGURED",
             60: "ERROR_REASON_BALANCE_INSUFFICIENT",
             61: "ERROR_REASON_BALANCE_RESERVED",
             62: "ERROR_REASON_AMOUNT_INVALID",
@@ -261,6 +286,8 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_PASSWORD_CHANGE_REQUIRED": 24,
             "ERROR_REASON_TOO_MANY_ATTEMPTS": 25,
             "ERROR_REASON_ORGANIZATION_SUSPENDED": 26,
+            "ERROR_REASON_ADDRESS_NOT_ALLOWED": 27,
+            "ERROR_REASON_KEY_ENDED": 28,
             "ERROR_REASON_ACCOUNT_EXISTS": 30,
             "ERROR_REASON_PASSWORD_REFUSED": 31,
             "ERROR_REASON_REGISTRATION_CLOSED": 32,
@@ -273,6 +300,8 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_PROVIDER_REFUSED": 46,
             "ERROR_REASON_PROVIDER_OVERLOADED": 47,
             "ERROR_REASON_PROVIDER_MISCONFIGURED": 48,
+            "ERROR_REASON_PROFILE_NAME_TAKEN": 49,
+            "ERROR_REASON_PROFILE_CONFIGURED": 50,
             "ERROR_REASON_BALANCE_INSUFFICIENT": 60,
             "ERROR_REASON_BALANCE_RESERVED": 61,
             "ERROR_REASON_AMOUNT_INVALID": 62,

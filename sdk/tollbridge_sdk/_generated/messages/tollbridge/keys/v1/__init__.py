@@ -10,7 +10,12 @@ __all__ = (
     "Key",
     "ListKeysRequest",
     "ListKeysResponse",
+    "RegenerateKeyRequest",
+    "RegenerateKeyResponse",
     "RevokeKeyRequest",
+    "RevokeSecretRequest",
+    "RotateKeyRequest",
+    "RotateKeyResponse",
     "UpdateKeyRequest",
     "VerifyKeyRequest",
     "VerifyKeyResponse",
@@ -54,7 +59,13 @@ class CreateKeyRequest(betterproto2.Message):
         4, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
     )
     """
-    When it stops working; absent: never. Must be in the future.
+    When it stops working; absent: never. Must be in the future. A key makes no key that outlives it.
+    """
+
+    allowed_cidrs: "list[str]" = betterproto2.field(5, betterproto2.TYPE_STRING, repeated=True)
+    """
+    Networks that the key may be used from, as CIDRs or single addresses (IPv4, IPv6; mapped IPv4 counts as IPv4), at
+    most 100; empty means anywhere. A call from elsewhere is refused with ADDRESS_NOT_ALLOWED.
     """
 
 
@@ -166,6 +177,41 @@ class Key(betterproto2.Message):
     Version of the resource; send it back with an update to refuse a lost write.
     """
 
+    allowed_cidrs: "list[str]" = betterproto2.field(12, betterproto2.TYPE_STRING, repeated=True)
+    """
+    Networks that the key may be used from, as CIDRs or single addresses (IPv4, IPv6; mapped IPv4 counts as IPv4), at
+    most 100; empty means anywhere. A call from elsewhere is refused with ADDRESS_NOT_ALLOWED.
+    """
+
+    last_used_time: "datetime.datetime | None" = betterproto2.field(
+        13, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
+    )
+    """
+    When it was last used, right within a minute or so; absent: never.
+    """
+
+    previous_masked: "str" = betterproto2.field(14, betterproto2.TYPE_STRING)
+    """
+    Start and end of the secret that the last rotation replaced; empty where the key was never rotated.
+    """
+
+    previous_expire_time: "datetime.datetime | None" = betterproto2.field(
+        15, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
+    )
+    """
+    When the replaced secret stops or stopped working; absent where the key was never rotated.
+    """
+
+    personal: "bool" = betterproto2.field(16, betterproto2.TYPE_BOOL)
+    """
+    True for a person's own key, which `RegenerateKey` replaces.
+    """
+
+    trial: "bool" = betterproto2.field(17, betterproto2.TYPE_BOOL)
+    """
+    True for a key that was made without an account: it calls only models that cost nothing.
+    """
+
 
 default_message_pool.register_message("tollbridge.keys.v1", "Key", Key)
 
@@ -211,6 +257,38 @@ default_message_pool.register_message("tollbridge.keys.v1", "ListKeysResponse", 
 
 
 @dataclass(eq=False, repr=False)
+class RegenerateKeyRequest(betterproto2.Message):
+    """
+    Nothing: the credential says whose key.
+    """
+
+    pass
+
+
+default_message_pool.register_message("tollbridge.keys.v1", "RegenerateKeyRequest", RegenerateKeyRequest)
+
+
+@dataclass(eq=False, repr=False)
+class RegenerateKeyResponse(betterproto2.Message):
+    """
+    The key and, this once, its new secret.
+    """
+
+    key: "Key | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The key.
+    """
+
+    secret: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The new secret, as it is sent in `Authorization: Bearer …`.
+    """
+
+
+default_message_pool.register_message("tollbridge.keys.v1", "RegenerateKeyResponse", RegenerateKeyResponse)
+
+
+@dataclass(eq=False, repr=False)
 class RevokeKeyRequest(betterproto2.Message):
     """
     Names the key to revoke.
@@ -226,6 +304,61 @@ default_message_pool.register_message("tollbridge.keys.v1", "RevokeKeyRequest", 
 
 
 @dataclass(eq=False, repr=False)
+class RevokeSecretRequest(betterproto2.Message):
+    """
+    The secret to end.
+    """
+
+    secret: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The secret of a key of the caller's organization; empty: the calling key's.
+    """
+
+
+default_message_pool.register_message("tollbridge.keys.v1", "RevokeSecretRequest", RevokeSecretRequest)
+
+
+@dataclass(eq=False, repr=False)
+class RotateKeyRequest(betterproto2.Message):
+    """
+    Names the key to rotate, and how long its secret so far goes on.
+    """
+
+    id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    `key_…`.
+    """
+
+    overlap_seconds: "int" = betterproto2.field(2, betterproto2.TYPE_INT32)
+    """
+    Seconds that the secret so far still works, at most 604,800 (7 days); 0: it is dead at once.
+    """
+
+
+default_message_pool.register_message("tollbridge.keys.v1", "RotateKeyRequest", RotateKeyRequest)
+
+
+@dataclass(eq=False, repr=False)
+class RotateKeyResponse(betterproto2.Message):
+    """
+    The key and, this once, its new secret.
+    """
+
+    key: "Key | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The key.
+    """
+
+    secret: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The new secret, as it is sent in `Authorization: Bearer …`.
+    """
+
+
+default_message_pool.register_message("tollbridge.keys.v1", "RotateKeyResponse", RotateKeyResponse)
+
+
+@dataclass(eq=False, repr=False)
 class UpdateKeyRequest(betterproto2.Message):
     """
     The key with its new values.
@@ -233,14 +366,15 @@ class UpdateKeyRequest(betterproto2.Message):
 
     key: "Key | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    `id` names the key; `name`, `expire_time` and `models` can be changed; `etag`, where set, must be the current one.
+    `id` names the key; `name`, `expire_time`, `models` and `allowed_cidrs` can be changed; `etag`, where set, must be the
+    current one.
     """
 
     update_mask: "___google__protobuf__.FieldMask | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, optional=True
     )
     """
-    Fields to change, for instance "name,models". Empty: each of the three that is set in `key`.
+    Fields to change, for instance "name,models". Empty: each of the four that is set in `key`.
     """
 
 
@@ -256,6 +390,11 @@ class VerifyKeyRequest(betterproto2.Message):
     secret: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
     The secret as a client sent it.
+    """
+
+    ip: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The address that the client called from. A key that is bound to networks is active only with one inside them.
     """
 
 
@@ -290,5 +429,11 @@ default_message_pool.register_message("tollbridge.keys.v1", "VerifyKeyResponse",
 from ....google import protobuf as ___google__protobuf__
 
 hide(CreateKeyResponse, 'secret')
+
+hide(RotateKeyResponse, 'secret')
+
+hide(RegenerateKeyResponse, 'secret')
+
+hide(RevokeSecretRequest, 'secret')
 
 hide(VerifyKeyRequest, 'secret')

@@ -250,7 +250,7 @@ class ListUsageEventsRequest(betterproto2.Message):
 
     model: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    Only this model; empty: all.
+    Only this model, or this profile; empty: all.
     """
 
     key_id: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
@@ -342,7 +342,7 @@ class UsageEvent(betterproto2.Message):
 
     model: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    The model that was asked for.
+    The model that answered.
     """
 
     provider: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
@@ -408,6 +408,11 @@ class UsageEvent(betterproto2.Message):
     transaction_id: "str" = betterproto2.field(16, betterproto2.TYPE_STRING)
     """
     The ledger movement that paid, `txn_…`; empty where nothing was charged.
+    """
+
+    profile: "str" = betterproto2.field(17, betterproto2.TYPE_STRING)
+    """
+    The profile that was asked for; empty where the model was asked for by its own name.
     """
 
 
