@@ -15,8 +15,8 @@ import pytest
 from tests.docs.checkout import CHECKOUT, blocks
 
 PAGE: Final = CHECKOUT / "docs" / "adding-an-rpc.md"
-COPIED: Final = ("bridge", "cli", "generated", "proto", "server", "third_party", "tools")
-CONFIGURED: Final = ("buf.gen.yaml", "buf.yaml", "pyproject.toml")
+COPIED: Final = ("bridge", "cli", "generated", "proto", "sdk", "server", "third_party", "tools")
+CONFIGURED: Final = ("buf.gen.yaml", "buf.gen.sdk.yaml", "buf.yaml", "pyproject.toml")
 PROTOS: Final = "proto/tollbridge/organizations/v1"
 CAPABILITY: Final = "server/organizations"
 SERVED: Final = """
@@ -24,6 +24,10 @@ from server.organizations.service import OrganizationService
 from server.rpc.methods import method_table
 print(*method_table([OrganizationService.__new__(OrganizationService)]))
 """
+
+CALLABLE: Final = (
+    "from tollbridge_sdk._generated.aio import AsyncOrganizations; print(AsyncOrganizations.get_membership)"
+)
 
 Edit = Callable[[str], str]
 
@@ -68,7 +72,7 @@ class Copy:
 
     def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs Python as in that checkout."""
-        search = os.pathsep.join([str(self._folder), str(self._folder / "generated")])
+        search = os.pathsep.join([str(self._folder), str(self._folder / "generated"), str(self._folder / "sdk")])
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=self._folder,
@@ -94,6 +98,9 @@ def test_the_page_adds_an_rpc(copy: Copy) -> None:
     copy.edit(f"{PROTOS}/organization.proto", resource)
     made = copy.python("-m", "tools.generate")
     assert made.returncode == 0, made.stderr
+
+    client = copy.python("-c", CALLABLE)
+    assert "AsyncOrganizations.get_membership" in client.stdout, client.stderr
 
     missing = copy.python("-c", SERVED)
     assert "OrganizationService has no get_membership for" in missing.stderr
