@@ -14,6 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from grpc_health.v1 import health
+from grpc_reflection.v1alpha import reflection
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -68,6 +70,7 @@ from server.platform.endpoints import endpoints_of
 from server.platform.health import DATABASE, HealthChecks
 from server.platform.service import PlatformService
 from server.rpc.call_log import CallLog
+from server.rpc.foreign_services import CHANNELZ, Exposure
 from server.rpc.grpc_edge import GrpcEdge
 from server.rpc.grpc_server import GrpcDoor, GrpcServer
 from server.rpc.methods import Method, method_table
@@ -84,6 +87,14 @@ from server.usage.reports import UsageReports
 from server.usage.service import UsageService
 
 ISSUER: Final = "tollbridge"
+
+FOREIGN_SERVICES: Final[Mapping[str, Exposure]] = {
+    health.SERVICE_NAME: Exposure.EVERYONE,
+    reflection.SERVICE_NAME: Exposure.NOT_IN_PRODUCTION,
+    CHANNELZ: Exposure.LOOPBACK_NOT_IN_PRODUCTION,
+}
+"""Services that come with grpc and know no credentials, and who may reach each."""
+
 _HEARTBEAT_SECONDS: Final = 3.0
 _REAP_SECONDS: Final = 10.0
 _SWEEP_SECONDS: Final = 60.0
@@ -218,7 +229,8 @@ class Server:
             GrpcEdge(self.methods, self.pipeline, self.new_request_id, self._origin_proof(door)),
             sorted({path.split("/")[1] for path in self.methods}),
             door,
-            reflect=not ground.settings.production,
+            FOREIGN_SERVICES,
+            production=ground.settings.production,
         )
         loops: list[Loop | SharedLoop] = [*self._loops(data_dir), *(shared_loops() if run_jobs else ())]
         self._schedule = Schedule(database, loops)

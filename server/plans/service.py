@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from server.plans import store
+from server.plans.comparison import compare
 from server.plans.plans import Plan, subscription_to_proto, to_proto
 from server.rpc.context import CallContext
 from server.rpc.errors import InvalidPageTokenError, NotFoundError
@@ -10,6 +11,8 @@ from server.rpc.pagination import Paginator
 from server.storage.database import Database
 from tollbridge.plans.v1 import plan_pb2
 from tollbridge.plans.v1.plan_service_pb2 import (
+    ComparePlansRequest,
+    ComparePlansResponse,
     GetPlanRequest,
     GetSubscriptionRequest,
     ListPlansRequest,
@@ -40,6 +43,14 @@ class PlanService:
             next_page_token=self._paginator.next_token(context, page, _after(shown[-1])) if more else "",
             current_plan_id="" if current is None else current.id,
         )
+
+    async def compare_plans(self, request: ComparePlansRequest, context: CallContext) -> ComparePlansResponse:
+        """Plans on offer side by side."""
+        org_id = context.principal.org_id
+        async with self._database.tenant(org_id) as transaction:
+            plans = await store.list_offered(transaction, request.family)
+            current = await store.get_current(transaction, org_id)
+        return compare(plans, "" if current is None else current.id)
 
     async def get_plan(self, request: GetPlanRequest, context: CallContext) -> plan_pb2.Plan:
         """One plan. Raises `NotFoundError`."""

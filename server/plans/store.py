@@ -26,6 +26,17 @@ WHERE ($2::text IS NULL OR (family, price, id) > ($2, $3::bigint, $4)) AND ($6 =
 ORDER BY family, price, id LIMIT $5
 """
 
+# Plans on offer, each at its newest version, by family and price; an empty family stands for all.
+_LIST_OFFERED: Final = """
+SELECT * FROM (
+    SELECT DISTINCT ON (p.id) p.*, v.*
+    FROM plan p JOIN plan_version v ON v.plan_id = p.id
+    WHERE p.offered AND ($1 = '' OR p.family = $1)
+    ORDER BY p.id, v.version DESC
+) newest
+ORDER BY family, price, id
+"""
+
 # One plan at its newest version, if the tenant may see it.
 _GET_PLAN: Final = """
 SELECT p.*, v.* FROM plan p JOIN plan_version v ON v.plan_id = p.id
@@ -65,6 +76,11 @@ async def list_plans(
     family, price, plan_id = after or (None, None, None)
     rows = await transaction.fetch(_LIST_PLANS, org_id, family, price, plan_id, limit, only_family)
     return [_plan(row) for row in rows]
+
+
+async def list_offered(transaction: Transaction, family: str) -> Sequence[Plan]:
+    """Plans on offer of one family, or with an empty text of all."""
+    return [_plan(row) for row in await transaction.fetch(_LIST_OFFERED, family)]
 
 
 async def get_plan(transaction: Transaction, org_id: UUID, plan_id: str) -> Plan | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health, health_pb2
 
+from server.rpc.foreign_services import Exposure, add_foreign_services
 from server.rpc.grpc_edge import SERVER_OPTIONS, GrpcEdge
 
 _NOTICE_SECONDS: Final = 0.3
@@ -30,19 +30,24 @@ class GrpcDoor:
 
 
 class GrpcServer:
-    """Serves the pipeline's methods, health to everyone, and reflection where it is wanted."""
+    """Serves the pipeline's methods, and grpc's own services to whom they are for."""
 
-    def __init__(self, edge: GrpcEdge, services: Sequence[str], door: GrpcDoor, *, reflect: bool) -> None:
-        """`services` are the names that health and reflection know."""
+    def __init__(
+        self,
+        edge: GrpcEdge,
+        services: Sequence[str],
+        door: GrpcDoor,
+        foreign: Mapping[str, Exposure],
+        *,
+        production: bool,
+    ) -> None:
+        """`services` are the names that health and reflection know; `foreign` are grpc's own services."""
         self._door = door
         self._services = services
         self._server = grpc.aio.server(options=[*SERVER_OPTIONS, ("grpc.so_reuseport", int(door.share_port))])
         self._server.add_generic_rpc_handlers((edge,))
         self._health = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        if reflect:
-            names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
+        add_foreign_services(self._server, foreign, services, self._health, production=production)
 
     async def start(self, address: str) -> int:
         """Serves on `host:port`; returns the port. Raises OSError where it cannot be bound."""

@@ -10,7 +10,12 @@ from server.plans.service import PlanService
 from server.plans.subscriptions import Subscriptions
 from server.rpc.errors import InternalError, InvalidPageTokenError, NotFoundError
 from tests.billing.books import PAGINATOR, Books, context_of
-from tollbridge.plans.v1.plan_service_pb2 import GetPlanRequest, GetSubscriptionRequest, ListPlansRequest
+from tollbridge.plans.v1.plan_service_pb2 import (
+    ComparePlansRequest,
+    GetPlanRequest,
+    GetSubscriptionRequest,
+    ListPlansRequest,
+)
 
 LIST = "/tollbridge.plans.v1.PlanService/ListPlans"
 
@@ -138,3 +143,39 @@ async def test_a_default_that_is_no_plan_is_found_at_the_start(books: Books) -> 
     async with books.database.tenant(org_id) as transaction:
         with pytest.raises(InternalError, match="fre"):
             await wrong.organization_created(transaction, OrganizationCreated(org_id, "Acme", books.clock.now()))
+
+
+async def test_plans_stand_side_by_side(service: PlanService, books: Books) -> None:
+    context = context_of(await books.organization(plan="leveler"))
+    compared = await service.compare_plans(ComparePlansRequest(family="daily"), context)
+    rows = [(row.plan.id, row.plan.price, row.current, row.previous_plan_id) for row in compared.plans]
+    assert rows == [
+        ("baby-free", "0", False, ""),
+        ("leveler", "4", True, "baby-free"),
+        ("log-min", "10", False, "leveler"),
+        ("high-max", "100", False, "log-min"),
+    ]
+    assert [(added.limit, added.text) for added in compared.plans[1].adds] == [
+        ("requests_per_day", "100 requests a day instead of 10"),
+        ("tokens_per_day", "5,000 tokens a day instead of 1,000"),
+    ]
+    values = {row.name: [value.value for value in row.values] for row in compared.limits}
+    assert values == {"requests_per_day": [10, 100, 500, 2000], "tokens_per_day": [1000, 5000, 20_000, 100_000]}
+    assert compared.current_plan_id == "leveler"
+
+
+async def test_a_limit_that_is_gone_is_an_addition(service: PlanService, books: Books) -> None:
+    context = context_of(await books.organization(plan="unlimited"))
+    compared = await service.compare_plans(ComparePlansRequest(), context)
+    # A plan that is not on offer is nobody's to compare, only its owner's to have.
+    assert "unlimited" not in [row.plan.id for row in compared.plans]
+    assert (compared.current_plan_id, [row.plan.id for row in compared.plans if row.current]) == ("unlimited", [])
+    enterprise = next(row for row in compared.plans if row.plan.id == "enterprise")
+    assert [(added.limit, added.HasField("now"), added.text) for added in enterprise.adds] == [
+        ("requests_per_hour", False, "Requests an hour without a limit, 10,000 before"),
+    ]
+    hourly = next(row for row in compared.limits if row.name == "requests_per_hour")
+    assert [(value.plan_id, value.HasField("value")) for value in hourly.values][-2:] == [
+        ("pro", True),
+        ("enterprise", False),
+    ]

@@ -46,6 +46,7 @@ ORGANIZATIONS_LIST_MEMBERSHIPS: Final = Method(
     "tollbridge.organizations.v1.OrganizationService", "ListMemberships", Idempotency.SAFE
 )
 PLANS_LIST_PLANS: Final = Method("tollbridge.plans.v1.PlanService", "ListPlans", Idempotency.SAFE)
+PLANS_COMPARE_PLANS: Final = Method("tollbridge.plans.v1.PlanService", "ComparePlans", Idempotency.SAFE)
 PLANS_GET_PLAN: Final = Method("tollbridge.plans.v1.PlanService", "GetPlan", Idempotency.SAFE)
 PLANS_GET_SUBSCRIPTION: Final = Method("tollbridge.plans.v1.PlanService", "GetSubscription", Idempotency.SAFE)
 PLATFORM_GET_HEALTH: Final = Method(
@@ -94,6 +95,7 @@ METHODS: Final = (
     ORGANIZATIONS_UPDATE_ORGANIZATION,
     ORGANIZATIONS_LIST_MEMBERSHIPS,
     PLANS_LIST_PLANS,
+    PLANS_COMPARE_PLANS,
     PLANS_GET_PLAN,
     PLANS_GET_SUBSCRIPTION,
     PLATFORM_GET_HEALTH,

@@ -28,7 +28,7 @@ from tollbridge.options.v1 import options_pb2 as tollbridge_dot_options_dot_v1_d
 from tollbridge.plans.v1 import plan_pb2 as tollbridge_dot_plans_dot_v1_dot_plan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tollbridge/plans/v1/plan_service.proto\x12\x13tollbridge.plans.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a#tollbridge/options/v1/options.proto\x1a\x1etollbridge/plans/v1/plan.proto\"\x82\x01\n\x10ListPlansRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12\x1f\n\x06\x66\x61mily\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06\x66\x61mily\"\x94\x01\n\x11ListPlansResponse\x12/\n\x05plans\x18\x01 \x03(\x0b\x32\x19.tollbridge.plans.v1.PlanR\x05plans\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12&\n\x0f\x63urrent_plan_id\x18\x03 \x01(\tR\rcurrentPlanId\"+\n\x0eGetPlanRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x18\n\x16GetSubscriptionRequest2\xa6\x03\n\x0bPlanService\x12\x85\x01\n\tListPlans\x12%.tollbridge.plans.v1.ListPlansRequest\x1a&.tollbridge.plans.v1.ListPlansResponse\")\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/plans\x12y\n\x07GetPlan\x12#.tollbridge.plans.v1.GetPlanRequest\x1a\x19.tollbridge.plans.v1.Plan\".\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/plans/{id}\x12\x93\x01\n\x0fGetSubscription\x12+.tollbridge.plans.v1.GetSubscriptionRequest\x1a!.tollbridge.plans.v1.Subscription\"0\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/subscriptionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tollbridge/plans/v1/plan_service.proto\x12\x13tollbridge.plans.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a#tollbridge/options/v1/options.proto\x1a\x1etollbridge/plans/v1/plan.proto\"\x82\x01\n\x10ListPlansRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12\x1f\n\x06\x66\x61mily\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06\x66\x61mily\"\x94\x01\n\x11ListPlansResponse\x12/\n\x05plans\x18\x01 \x03(\x0b\x32\x19.tollbridge.plans.v1.PlanR\x05plans\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12&\n\x0f\x63urrent_plan_id\x18\x03 \x01(\tR\rcurrentPlanId\"+\n\x0eGetPlanRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x18\n\x16GetSubscriptionRequest\"6\n\x13\x43omparePlansRequest\x12\x1f\n\x06\x66\x61mily\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06\x66\x61mily\"\xb3\x01\n\x14\x43omparePlansResponse\x12\x37\n\x05plans\x18\x01 \x03(\x0b\x32!.tollbridge.plans.v1.ComparedPlanR\x05plans\x12:\n\x06limits\x18\x02 \x03(\x0b\x32\".tollbridge.plans.v1.ComparedLimitR\x06limits\x12&\n\x0f\x63urrent_plan_id\x18\x03 \x01(\tR\rcurrentPlanId\"\xb8\x01\n\x0c\x43omparedPlan\x12-\n\x04plan\x18\x01 \x01(\x0b\x32\x19.tollbridge.plans.v1.PlanR\x04plan\x12\x18\n\x07\x63urrent\x18\x02 \x01(\x08R\x07\x63urrent\x12(\n\x10previous_plan_id\x18\x03 \x01(\tR\x0epreviousPlanId\x12\x35\n\x04\x61\x64\x64s\x18\x04 \x03(\x0b\x32!.tollbridge.plans.v1.PlanAdditionR\x04\x61\x64\x64s\"o\n\x0cPlanAddition\x12\x14\n\x05limit\x18\x01 \x01(\tR\x05limit\x12\x16\n\x06\x62\x65\x66ore\x18\x02 \x01(\x03R\x06\x62\x65\x66ore\x12\x15\n\x03now\x18\x03 \x01(\x03H\x00R\x03now\x88\x01\x01\x12\x12\n\x04text\x18\x04 \x01(\tR\x04textB\x06\n\x04_now\"r\n\rComparedLimit\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n\x05title\x18\x02 \x01(\tR\x05title\x12\x37\n\x06values\x18\x03 \x03(\x0b\x32\x1f.tollbridge.plans.v1.LimitValueR\x06values\"J\n\nLimitValue\x12\x17\n\x07plan_id\x18\x01 \x01(\tR\x06planId\x12\x19\n\x05value\x18\x02 \x01(\x03H\x00R\x05value\x88\x01\x01\x42\x08\n\x06_value2\xbf\x04\n\x0bPlanService\x12\x85\x01\n\tListPlans\x12%.tollbridge.plans.v1.ListPlansRequest\x1a&.tollbridge.plans.v1.ListPlansResponse\")\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/plans\x12\x96\x01\n\x0c\x43omparePlans\x12(.tollbridge.plans.v1.ComparePlansRequest\x1a).tollbridge.plans.v1.ComparePlansResponse\"1\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/plans:compare\x12y\n\x07GetPlan\x12#.tollbridge.plans.v1.GetPlanRequest\x1a\x19.tollbridge.plans.v1.Plan\".\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/plans/{id}\x12\x93\x01\n\x0fGetSubscription\x12+.tollbridge.plans.v1.GetSubscriptionRequest\x1a!.tollbridge.plans.v1.Subscription\"0\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/subscriptionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,8 +43,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPLANSREQUEST'].fields_by_name['family']._serialized_options = b'\272H\004r\002\030@'
   _globals['_GETPLANREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETPLANREQUEST'].fields_by_name['id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_COMPAREPLANSREQUEST'].fields_by_name['family']._loaded_options = None
+  _globals['_COMPAREPLANSREQUEST'].fields_by_name['family']._serialized_options = b'\272H\004r\002\030@'
   _globals['_PLANSERVICE'].methods_by_name['ListPlans']._loaded_options = None
   _globals['_PLANSERVICE'].methods_by_name['ListPlans']._serialized_options = b'\252\273\030\020\n\002\002\003\022\nplans.read\260\273\030\001\202\323\344\223\002\013\022\t/v1/plans'
+  _globals['_PLANSERVICE'].methods_by_name['ComparePlans']._loaded_options = None
+  _globals['_PLANSERVICE'].methods_by_name['ComparePlans']._serialized_options = b'\252\273\030\020\n\002\002\003\022\nplans.read\260\273\030\001\202\323\344\223\002\023\022\021/v1/plans:compare'
   _globals['_PLANSERVICE'].methods_by_name['GetPlan']._loaded_options = None
   _globals['_PLANSERVICE'].methods_by_name['GetPlan']._serialized_options = b'\252\273\030\020\n\002\002\003\022\nplans.read\260\273\030\001\202\323\344\223\002\020\022\016/v1/plans/{id}'
   _globals['_PLANSERVICE'].methods_by_name['GetSubscription']._loaded_options = None
@@ -57,6 +61,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPLANREQUEST']._serialized_end=518
   _globals['_GETSUBSCRIPTIONREQUEST']._serialized_start=520
   _globals['_GETSUBSCRIPTIONREQUEST']._serialized_end=544
-  _globals['_PLANSERVICE']._serialized_start=547
-  _globals['_PLANSERVICE']._serialized_end=969
+  _globals['_COMPAREPLANSREQUEST']._serialized_start=546
+  _globals['_COMPAREPLANSREQUEST']._serialized_end=600
+  _globals['_COMPAREPLANSRESPONSE']._serialized_start=603
+  _globals['_COMPAREPLANSRESPONSE']._serialized_end=782
+  _globals['_COMPAREDPLAN']._serialized_start=785
+  _globals['_COMPAREDPLAN']._serialized_end=969
+  _globals['_PLANADDITION']._serialized_start=971
+  _globals['_PLANADDITION']._serialized_end=1082
+  _globals['_COMPAREDLIMIT']._serialized_start=1084
+  _globals['_COMPAREDLIMIT']._serialized_end=1198
+  _globals['_LIMITVALUE']._serialized_start=1200
+  _globals['_LIMITVALUE']._serialized_end=1274
+  _globals['_PLANSERVICE']._serialized_start=1277
+  _globals['_PLANSERVICE']._serialized_end=1852
 # @@protoc_insertion_point(module_scope)

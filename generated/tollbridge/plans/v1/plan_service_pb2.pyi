@@ -111,3 +111,181 @@ class GetSubscriptionRequest(message.Message):
     _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ComparePlansRequest(message.Message):
+    """Which plans are compared."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    FAMILY_FIELD_NUMBER: builtins.int
+    family: builtins.str
+    """Only plans of this family, for instance "daily"; empty: all on offer."""
+    def __init__(
+        self,
+        *,
+        family: builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["family", b"family"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ComparePlansResponse(message.Message):
+    """Plans side by side."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PLANS_FIELD_NUMBER: builtins.int
+    LIMITS_FIELD_NUMBER: builtins.int
+    CURRENT_PLAN_ID_FIELD_NUMBER: builtins.int
+    current_plan_id: builtins.str
+    """Id of the plan that the caller's organization is on, also where that is not on offer."""
+    @builtins.property
+    def plans(self) -> containers.RepeatedCompositeFieldContainer[ComparedPlan]:
+        """The plans on offer, by family and price, cheapest first."""
+
+    @builtins.property
+    def limits(self) -> containers.RepeatedCompositeFieldContainer[ComparedLimit]:
+        """One row for each kind of limit that a plan of the list has, with every plan's value in the plans' order."""
+
+    def __init__(
+        self,
+        *,
+        plans: abc.Iterable[ComparedPlan] | None = ...,
+        limits: abc.Iterable[ComparedLimit] | None = ...,
+        current_plan_id: builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["current_plan_id", b"current_plan_id", "limits", b"limits", "plans", b"plans"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ComparedPlan(message.Message):
+    """A plan beside the others."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: builtins.int
+    CURRENT_FIELD_NUMBER: builtins.int
+    PREVIOUS_PLAN_ID_FIELD_NUMBER: builtins.int
+    ADDS_FIELD_NUMBER: builtins.int
+    current: builtins.bool
+    """True where the caller's organization is on it."""
+    previous_plan_id: builtins.str
+    """The next cheaper plan of the family, which `adds` is told against; empty for the cheapest."""
+    @builtins.property
+    def plan(self) -> plan_pb2.Plan:
+        """The plan."""
+
+    @builtins.property
+    def adds(self) -> containers.RepeatedCompositeFieldContainer[PlanAddition]:
+        """What the plan has more of than the next cheaper one."""
+
+    def __init__(
+        self,
+        *,
+        plan: plan_pb2.Plan | None = ...,
+        current: builtins.bool | None = ...,
+        previous_plan_id: builtins.str | None = ...,
+        adds: abc.Iterable[PlanAddition] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["adds", b"adds", "current", b"current", "plan", b"plan", "previous_plan_id", b"previous_plan_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PlanAddition(message.Message):
+    """A limit that is higher than the next cheaper plan's, or gone."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: builtins.int
+    BEFORE_FIELD_NUMBER: builtins.int
+    NOW_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    limit: builtins.str
+    """Kind of limit: a field of `PlanLimits`, for instance "requests_per_day"."""
+    before: builtins.int
+    """The next cheaper plan's value."""
+    now: builtins.int
+    """This plan's value; absent: no such limit."""
+    text: builtins.str
+    """The same in words, for instance "100 requests a day instead of 10"."""
+    def __init__(
+        self,
+        *,
+        limit: builtins.str | None = ...,
+        before: builtins.int | None = ...,
+        now: builtins.int | None = ...,
+        text: builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_now", b"_now", "now", b"now"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_now", b"_now", "before", b"before", "limit", b"limit", "now", b"now", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__now: _TypeAlias = typing.Literal["now"]  # noqa: Y015
+    _WhichOneofArgType__now: _TypeAlias = typing.Literal["_now", b"_now"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__now) -> _WhichOneofReturnType__now | None: ...
+
+@typing.final
+class ComparedLimit(message.Message):
+    """One kind of limit over all plans."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    TITLE_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Kind of limit: a field of `PlanLimits`, for instance "requests_per_day"."""
+    title: builtins.str
+    """The kind in words, for instance "requests a day"."""
+    @builtins.property
+    def values(self) -> containers.RepeatedCompositeFieldContainer[LimitValue]:
+        """Every plan's value."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str | None = ...,
+        title: builtins.str | None = ...,
+        values: abc.Iterable[LimitValue] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "title", b"title", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class LimitValue(message.Message):
+    """One plan's value of a limit."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PLAN_ID_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    plan_id: builtins.str
+    """The plan."""
+    value: builtins.int
+    """The value; absent: no such limit."""
+    def __init__(
+        self,
+        *,
+        plan_id: builtins.str | None = ...,
+        value: builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_value", b"_value", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_value", b"_value", "plan_id", b"plan_id", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__value: _TypeAlias = typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = typing.Literal["_value", b"_value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...

@@ -41,6 +41,11 @@ class PlanServiceStub:
                 request_serializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.ListPlansRequest.SerializeToString,
                 response_deserializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.ListPlansResponse.FromString,
                 _registered_method=True)
+        self.ComparePlans = channel.unary_unary(
+                '/tollbridge.plans.v1.PlanService/ComparePlans',
+                request_serializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.ComparePlansRequest.SerializeToString,
+                response_deserializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.ComparePlansResponse.FromString,
+                _registered_method=True)
         self.GetPlan = channel.unary_unary(
                 '/tollbridge.plans.v1.PlanService/GetPlan',
                 request_serializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.GetPlanRequest.SerializeToString,
@@ -59,6 +64,14 @@ class PlanServiceServicer:
 
     def ListPlans(self, request, context):
         """Lists the plans on offer, by family and price, cheapest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ComparePlans(self, request, context):
+        """Puts all plans on offer side by side: price, every kind of limit, and what each adds to the next cheaper one of its
+        family. Not paged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,6 +98,11 @@ def add_PlanServiceServicer_to_server(servicer, server):
                     servicer.ListPlans,
                     request_deserializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.ListPlansRequest.FromString,
                     response_serializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.ListPlansResponse.SerializeToString,
+            ),
+            'ComparePlans': grpc.unary_unary_rpc_method_handler(
+                    servicer.ComparePlans,
+                    request_deserializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.ComparePlansRequest.FromString,
+                    response_serializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.ComparePlansResponse.SerializeToString,
             ),
             'GetPlan': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPlan,
@@ -125,6 +143,33 @@ class PlanService:
             '/tollbridge.plans.v1.PlanService/ListPlans',
             tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.ListPlansRequest.SerializeToString,
             tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.ListPlansResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ComparePlans(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollbridge.plans.v1.PlanService/ComparePlans',
+            tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.ComparePlansRequest.SerializeToString,
+            tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.ComparePlansResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,6 +19,10 @@ class PlanServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListPlans: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ListPlansRequest, _plan_service_pb2.ListPlansResponse]
     """Lists the plans on offer, by family and price, cheapest first."""
+    ComparePlans: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ComparePlansRequest, _plan_service_pb2.ComparePlansResponse]
+    """Puts all plans on offer side by side: price, every kind of limit, and what each adds to the next cheaper one of its
+    family. Not paged.
+    """
     GetPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.GetPlanRequest, _plan_pb2.Plan]
     """Reads one plan."""
     GetSubscription: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.GetSubscriptionRequest, _plan_pb2.Subscription]
@@ -34,6 +38,16 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_plan_service_pb2.ListPlansRequest, _abc.Awaitable[_plan_service_pb2.ListPlansResponse]],
     ) -> _abc.Awaitable[_plan_service_pb2.ListPlansResponse]:
         """Lists the plans on offer, by family and price, cheapest first."""
+
+    @_abc_1.abstractmethod
+    def ComparePlans(
+        self,
+        request: _plan_service_pb2.ComparePlansRequest,
+        context: _aio.ServicerContext[_plan_service_pb2.ComparePlansRequest, _abc.Awaitable[_plan_service_pb2.ComparePlansResponse]],
+    ) -> _abc.Awaitable[_plan_service_pb2.ComparePlansResponse]:
+        """Puts all plans on offer side by side: price, every kind of limit, and what each adds to the next cheaper one of its
+        family. Not paged.
+        """
 
     @_abc_1.abstractmethod
     def GetPlan(

@@ -34,6 +34,13 @@ class AsyncPlans(AsyncService):
             lambda page: page.plans,
         )
 
+    def compare_plans(
+        self, request: plans.ComparePlansRequest, **options: Unpack[CallOptions]
+    ) -> UnaryCall[plans.ComparePlansResponse]:
+        """Puts all plans on offer side by side: price, every kind of limit, and what each adds to the next
+        cheaper one of its family. Not paged."""
+        return self._calls.unary(methods.PLANS_COMPARE_PLANS, request, plans.ComparePlansResponse, options)
+
     def get_plan(self, request: plans.GetPlanRequest, **options: Unpack[CallOptions]) -> UnaryCall[plans.Plan]:
         """Reads one plan."""
         return self._calls.unary(methods.PLANS_GET_PLAN, request, plans.Plan, options)

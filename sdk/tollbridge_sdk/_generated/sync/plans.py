@@ -38,6 +38,19 @@ class Plans(Service):
             lambda page: page.plans,
         )
 
+    def compare_plans(
+        self, request: plan_service_pb2.ComparePlansRequest, **options: Unpack[UnaryOptions]
+    ) -> plan_service_pb2.ComparePlansResponse:
+        """Puts all plans on offer side by side: price, every kind of limit, and what each adds to the next
+        cheaper one of its family. Not paged."""
+        return self._calls.unary(
+            self._stub.ComparePlans,
+            methods.PLANS_COMPARE_PLANS,
+            request,
+            plan_service_pb2.ComparePlansResponse,
+            options,
+        )
+
     def get_plan(self, request: plan_service_pb2.GetPlanRequest, **options: Unpack[UnaryOptions]) -> plan_pb2.Plan:
         """Reads one plan."""
         return self._calls.unary(self._stub.GetPlan, methods.PLANS_GET_PLAN, request, plan_pb2.Plan, options)

@@ -4,11 +4,17 @@
 # This file has been @generated
 
 __all__ = (
+    "ComparePlansRequest",
+    "ComparePlansResponse",
+    "ComparedLimit",
+    "ComparedPlan",
     "GetPlanRequest",
     "GetSubscriptionRequest",
+    "LimitValue",
     "ListPlansRequest",
     "ListPlansResponse",
     "Plan",
+    "PlanAddition",
     "PlanLimits",
     "Subscription",
 )
@@ -22,6 +28,101 @@ from ....message_pool import default_message_pool
 
 _COMPILER_VERSION = "0.10.1"
 betterproto2.check_compiler_version(_COMPILER_VERSION)
+
+
+@dataclass(eq=False, repr=False)
+class ComparedLimit(betterproto2.Message):
+    """
+    One kind of limit over all plans.
+    """
+
+    name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Kind of limit: a field of `PlanLimits`, for instance "requests_per_day".
+    """
+
+    title: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The kind in words, for instance "requests a day".
+    """
+
+    values: "list[LimitValue]" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Every plan's value.
+    """
+
+
+default_message_pool.register_message("tollbridge.plans.v1", "ComparedLimit", ComparedLimit)
+
+
+@dataclass(eq=False, repr=False)
+class ComparedPlan(betterproto2.Message):
+    """
+    A plan beside the others.
+    """
+
+    plan: "Plan | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The plan.
+    """
+
+    current: "bool" = betterproto2.field(2, betterproto2.TYPE_BOOL)
+    """
+    True where the caller's organization is on it.
+    """
+
+    previous_plan_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    The next cheaper plan of the family, which `adds` is told against; empty for the cheapest.
+    """
+
+    adds: "list[PlanAddition]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    What the plan has more of than the next cheaper one.
+    """
+
+
+default_message_pool.register_message("tollbridge.plans.v1", "ComparedPlan", ComparedPlan)
+
+
+@dataclass(eq=False, repr=False)
+class ComparePlansRequest(betterproto2.Message):
+    """
+    Which plans are compared.
+    """
+
+    family: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Only plans of this family, for instance "daily"; empty: all on offer.
+    """
+
+
+default_message_pool.register_message("tollbridge.plans.v1", "ComparePlansRequest", ComparePlansRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ComparePlansResponse(betterproto2.Message):
+    """
+    Plans side by side.
+    """
+
+    plans: "list[ComparedPlan]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    The plans on offer, by family and price, cheapest first.
+    """
+
+    limits: "list[ComparedLimit]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    One row for each kind of limit that a plan of the list has, with every plan's value in the plans' order.
+    """
+
+    current_plan_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Id of the plan that the caller's organization is on, also where that is not on offer.
+    """
+
+
+default_message_pool.register_message("tollbridge.plans.v1", "ComparePlansResponse", ComparePlansResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -49,6 +150,26 @@ class GetSubscriptionRequest(betterproto2.Message):
 
 
 default_message_pool.register_message("tollbridge.plans.v1", "GetSubscriptionRequest", GetSubscriptionRequest)
+
+
+@dataclass(eq=False, repr=False)
+class LimitValue(betterproto2.Message):
+    """
+    One plan's value of a limit.
+    """
+
+    plan_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The plan.
+    """
+
+    value: "int | None" = betterproto2.field(2, betterproto2.TYPE_INT64, optional=True)
+    """
+    The value; absent: no such limit.
+    """
+
+
+default_message_pool.register_message("tollbridge.plans.v1", "LimitValue", LimitValue)
 
 
 @dataclass(eq=False, repr=False)
@@ -154,6 +275,36 @@ class Plan(betterproto2.Message):
 
 
 default_message_pool.register_message("tollbridge.plans.v1", "Plan", Plan)
+
+
+@dataclass(eq=False, repr=False)
+class PlanAddition(betterproto2.Message):
+    """
+    A limit that is higher than the next cheaper plan's, or gone.
+    """
+
+    limit: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    Kind of limit: a field of `PlanLimits`, for instance "requests_per_day".
+    """
+
+    before: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    The next cheaper plan's value.
+    """
+
+    now: "int | None" = betterproto2.field(3, betterproto2.TYPE_INT64, optional=True)
+    """
+    This plan's value; absent: no such limit.
+    """
+
+    text: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    The same in words, for instance "100 requests a day instead of 10".
+    """
+
+
+default_message_pool.register_message("tollbridge.plans.v1", "PlanAddition", PlanAddition)
 
 
 @dataclass(eq=False, repr=False)
