@@ -6,7 +6,7 @@ Two implementations stand behind it: `bridge.grpc_caller` (a channel to a server
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -73,6 +73,11 @@ class Refusal(Exception):
         return f"gRPC code {self.code}: {self.message}"
 
 
+Sink = Callable[[Message], "Awaitable[None] | None"]
+"""Takes a message; where its reader is behind, what it answers is awaited before it is given another. Raises
+ConnectionError where the reader left."""
+
+
 class Reply(Protocol):
     """The answer of one call, unary or streaming. A unary reply is a stream of one message.
 
@@ -88,8 +93,16 @@ class Reply(Protocol):
         """The next message, or None after the last. Raises `Refusal` where the call failed."""
         ...
 
+    async def forward(self, sink: Sink) -> None:
+        """Gives each message that is left to `sink`, as soon as it comes, and returns after the last.
+
+        In process that spares a stream's every message a change of tasks: `sink` is called by whoever made it. Raises
+        `Refusal` where the call failed, and what `sink` raised.
+        """
+        ...
+
     def trailing_metadata(self) -> Metadata:
-        """Trailing metadata; valid once `read` returned None. A refusal carries its own."""
+        """Trailing metadata; valid once `read` returned None or `forward` returned. A refusal carries its own."""
         ...
 
     async def aclose(self) -> None:

@@ -165,10 +165,11 @@ class Endpoint:
         self._live.add(stream)
         try:
             await stream.open()
-            message = first
-            while message is not None:
-                await stream.send_message(write(message))
-                message = await reply.read()
+            if first is not None:
+                behind = stream.send_message(write(first))
+                if behind is not None:
+                    await behind
+                await reply.forward(lambda message: stream.send_message(write(message)))
             await stream.end()
         except Refusal as refusal:
             await stream.fail(self._policy.errors.of_refusal(refusal, exchange.origin.request_id))

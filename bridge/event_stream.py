@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 from aiohttp.web import StreamResponse
 
 from bridge.error_body import ErrorAnswer
@@ -34,6 +35,8 @@ class EventStream:
         self._ping_seconds = ping_seconds
         self._loop = asyncio.get_running_loop()
         self._writer: AbstractStreamWriter | None = None
+        self._chunked = False
+        self._failed = False
         self._last_sent = 0.0
         self._at_line_start = True
         self._timer: asyncio.TimerHandle | None = None
@@ -43,33 +46,50 @@ class EventStream:
         """Sends the headers; from here on errors are events."""
         self._exchange.streaming = True
         self._writer = await self._response.prepare(self._exchange.request)
+        assert isinstance(self._writer, StreamWriter)
+        self._chunked = self._writer.chunked
+        # It would keep them for the first write of its own.
+        self._writer.send_headers()
         self._last_sent = self._loop.time()
         self._timer = self._loop.call_later(self._ping_seconds, self._break_silence)
 
-    async def send(self, event: bytes) -> None:
-        """Sends bytes as they are and waits while the reader is behind. Raises ConnectionError where it left."""
-        assert self._writer is not None
-        await self._writer.write(event)
-        self._last_sent = self._loop.time()
-        self._at_line_start = event.endswith(b"\n")
-        if self._protocol.writing_paused:
-            await self._writer.drain()
-
-    async def send_message(self, message: bytes) -> None:
-        """Sends one message with what the form puts around it. Raises ConnectionError where the reader left."""
+    def send_message(self, message: bytes) -> Awaitable[None] | None:
+        """Sends one message with what the form puts around it; as `send`."""
         form = self._form
         start = form.opening if self._empty else form.between
         self._empty = False
-        await self.send(start + form.before + message + form.after)
+        return self._send(start + form.before + message + form.after)
 
     async def end(self) -> None:
         """Sends what the form ends with; the response is still to be ended."""
-        closing = (self._form.opening if self._empty else b"") + self._form.closing
-        if closing:
-            await self.send(closing)
+        await self._send_and_wait((self._form.opening if self._empty else b"") + self._form.closing)
+
+    def _send(self, data: bytes) -> Awaitable[None] | None:
+        """Sends bytes as they are. Where the reader is behind, what comes back is to be awaited before the next.
+
+        Written past aiohttp's writer, which takes as long for an event as all the rest of its way through the bridge.
+        Raises ConnectionError where the reader left.
+        """
+        transport = self._protocol.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("The reader left.")
+        if self._failed or not data:
+            return None
+        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        self._last_sent = self._loop.time()
+        self._at_line_start = data.endswith(b"\n")
+        if self._protocol.writing_paused:
+            assert self._writer is not None
+            return self._writer.drain()
+        return None
+
+    async def _send_and_wait(self, data: bytes) -> None:
+        behind = self._send(data)
+        if behind is not None:
+            await behind
 
     async def fail(self, error: ErrorAnswer) -> None:
-        """Tells the error in the form's way; the connection ends with the answer.
+        """Tells the error in the form's way, once; the connection ends with the answer.
 
         Raises ConnectionError where the reader left, or was cut because the form has no way to tell an error.
         """
@@ -81,7 +101,11 @@ class EventStream:
             raise ConnectionAbortedError("The stream failed, and its form has no way to say so.")
         start = form.opening if self._empty else form.between
         line_end = b"\n\n" if form.ends_anywhere and not self._at_line_start else b""
-        await self.send(start + line_end + form.write_error(error.body) + form.closing)
+        last = self._send(start + line_end + form.write_error(error.body) + form.closing)
+        # Whoever sends messages may not have heard yet; nothing may follow the error.
+        self._failed = True
+        if last is not None:
+            await last
 
     def interrupt_soon(self, make_error: Callable[[str], ErrorAnswer]) -> None:
         """Ends a stream from outside, for a bridge that shuts down: `make_error` makes the last event from the id."""
@@ -110,7 +134,8 @@ class EventStream:
         # Inside an event (the last bytes did not end a line) a comment would break it; a reader that is behind is
         # not helped by more bytes.
         if (
-            not self._form.ping
+            self._failed
+            or not self._form.ping
             or not self._at_line_start
             or self._protocol.writing_paused
             or not self._protocol.connected

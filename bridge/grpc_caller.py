@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
-from bridge.caller import Call, Metadata, Refusal, Reply
+from bridge.caller import Call, Metadata, Refusal, Reply, Sink
 from bridge.catalog import Catalog
 from bridge.origin_proof import OriginProver
 from bridge.target import Target
@@ -92,6 +92,10 @@ class _ClosedReply:
         """Raises `Refusal`."""
         raise self._refusal()
 
+    async def forward(self, sink: Sink) -> None:
+        """Raises `Refusal`."""
+        raise self._refusal()
+
     def trailing_metadata(self) -> Metadata:
         """None."""
         return ()
@@ -138,6 +142,13 @@ class _GrpcReply:
         await self._raise_unless_ok()
         self._trailing = _pairs(await self._call.trailing_metadata())
         return None
+
+    async def forward(self, sink: Sink) -> None:
+        """Gives each message that is left to `sink`. Raises `Refusal`, and what `sink` raised."""
+        while (message := await self.read()) is not None:
+            behind = sink(message)
+            if behind is not None:
+                await behind
 
     def trailing_metadata(self) -> Metadata:
         """Trailing metadata; empty before the end."""

@@ -14,7 +14,7 @@ from typing import Final
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from bridge.caller import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, Call, Metadata, Refusal
+from bridge.caller import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, Call, Metadata, Refusal, Sink
 from server.foundation.clock import Clock
 from server.rpc import grpc_edge
 from server.rpc.errors import ApiError, InvalidArgumentError, ShuttingDownError, TooLargeError, UnimplementedError
@@ -94,6 +94,8 @@ class InProcessReply:
         self._ending: Ending | None = None
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
+        self._sink: Sink | None = None
+        self._sink_failure: BaseException | None = None
 
     def start(self, pipeline: Pipeline, incoming: Incoming) -> None:
         """Runs the servicer. Called once."""
@@ -112,11 +114,22 @@ class InProcessReply:
         _wake(self._reader)
 
     async def send(self, message: Message) -> None:
-        while self._message is not None:
+        while self._sink is None:
+            if self._message is None:
+                self._message = message
+                _wake(self._reader)
+                return
             self._writer = asyncio.get_running_loop().create_future()
             await self._writer
-        self._message = message
-        _wake(self._reader)
+        try:
+            behind = self._sink(message)
+            if behind is not None:
+                await behind
+        except Exception as error:  # noqa: BLE001 - the bridge's failure, raised where it forwards
+            self._sink_failure = error
+            _wake(self._reader)
+            # The bridge leaves the call now, which cancels the servicer.
+            await asyncio.get_running_loop().create_future()
 
     # What the bridge reads.
 
@@ -137,6 +150,22 @@ class InProcessReply:
         message, self._message = self._message, None
         _wake(self._writer)
         return message
+
+    async def forward(self, sink: Sink) -> None:
+        # What was sent before comes first; the servicer may send another meanwhile.
+        while self._message is not None:
+            message, self._message = self._message, None
+            _wake(self._writer)
+            behind = sink(message)
+            if behind is not None:
+                await behind
+        self._sink = sink
+        while self._ending is None and self._sink_failure is None:
+            await self._wait()
+        if self._sink_failure is not None:
+            raise self._sink_failure
+        if self._ending is not None and self._ending.status is not None:
+            raise self._refusal(self._ending)
 
     def trailing_metadata(self) -> Metadata:
         return () if self._ending is None else self._ending.trailing_metadata

@@ -23,8 +23,8 @@ from server.chat.upstream_body import join
 from server.models.models import Provider
 from server.models.prices import TokenCounts
 
-_MOST_AT_ONCE: Final = 8
-"""Most events handed over together: what is handed over is billed, read or not."""
+_MOST_AT_ONCE: Final = 64 * 1024
+"""Most bytes of events handed over together, but for the last event: what is handed over is billed, read or not."""
 _IDENTITY: Final = ("id", "object", "created", "model")
 _MARGIN: Final = 32
 """Pieces of text beyond the bound that are let through: a piece is not always a token."""
@@ -54,13 +54,15 @@ class AnswerStream:
         self._bound = None if text_bound is None else text_bound + max(_MARGIN, text_bound // 10)
         self._count = count
         self._waiting: list[bytes] = []
+        self._ended = False
         self._failure: ProviderError | None = None
         self._last = b""
         self.cut = False
         """Whether the answer was cut because what is held for it was used up."""
 
     async def read(self) -> list[bytes] | None:
-        """The next payloads, one to eight; `[DONE]` is the last of all, then comes None.
+        """The next payloads: all that came together, but no more than 64 KB and one event; `[DONE]` is the last of all,
+        then comes None.
 
         Raises errors of `server.chat.errors`, after what came before the failure was handed over.
         """
@@ -72,20 +74,26 @@ class AnswerStream:
                 if events is None:
                     return await self._finish_unmarked()
                 self._waiting = events
-            handed = await self._take()
+            handed = self._take()
+            if self._ended:
+                return [*handed, *await self._finish()]
             if handed:
                 return handed
         return None
 
-    async def _take(self) -> list[bytes]:
-        batch, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
+    def _take(self) -> list[bytes]:
+        """What goes out of the events that wait; the rest waits on."""
+        waiting, self._waiting = self._waiting, []
         handed: list[bytes] = []
-        for payload in batch:
+        size = 0
+        for position, payload in enumerate(waiting, 1):
             if payload[:1] != b"{":
-                if not payload.strip():
+                stripped = payload.strip()
+                if not stripped:
                     continue
-                if payload.strip() == DONE:
-                    return [*handed, *await self._finish()]
+                if stripped == DONE:
+                    self._ended = True
+                    return handed
             try:
                 chunk = self._read_chunk(payload)
             except ProviderError as error:
@@ -97,9 +105,14 @@ class AnswerStream:
             if edited is not None:
                 self._last = payload
                 handed.append(edited)
+                size += len(edited)
             if self._bound is not None and self._tally.texts > self._bound:
-                self.cut = True
-                return [*handed, self._closing_chunk(self._cut_choices()), *await self._finish()]
+                self.cut = self._ended = True
+                handed.append(self._closing_chunk(self._cut_choices()))
+                return handed
+            if size >= _MOST_AT_ONCE:
+                self._waiting = waiting[position:]
+                return handed
         return handed
 
     def _read_chunk(self, payload: bytes) -> Chunk:

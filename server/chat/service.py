@@ -32,7 +32,7 @@ class ChatService:
         self._calls = calls
 
     async def chat_completions(self, request: HttpBody, context: CallContext) -> AsyncIterator[HttpBody]:
-        """One message for a unary answer; for a stream, server-sent events as they come, one to eight a message."""
+        """One message for a unary answer; for a stream, server-sent events: those that came together go together."""
         _check_content_type(request.content_type)
         body = await _read(len(request.data), lambda: read_body(request.data))
         async with self._calls.open(body, context) as call:

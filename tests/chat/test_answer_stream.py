@@ -110,11 +110,21 @@ async def test_unusable_usage_counts_as_missing(bench: Workbench) -> None:
     assert (event.output, event.estimated) == (1, True)
 
 
-async def test_a_burst_is_handed_over_in_small_groups(bench: Workbench) -> None:
-    pieces = [_chunk(f"{number} ") for number in range(100)]
+async def test_what_comes_together_goes_out_together(bench: Workbench) -> None:
+    pieces = [_chunk(f"{number} ") for number in range(20)]
+    answer = await _answer(bench, _stream(*pieces, _chunk("", "stop"), b"[DONE]"))
+    assert answer.text == "".join(f"{number} " for number in range(20))
+    # Head and body of the provider's answer may come apart; within each, events stay together.
+    assert len(answer.messages) <= 2
+    assert (await bench.event()).output == 20
+
+
+async def test_a_burst_is_handed_over_in_parts_of_64_kilobytes(bench: Workbench) -> None:
+    pieces = [_chunk("x" * 1000) for _ in range(300)]
     answer = await _answer(bench, _stream(*pieces, _chunk("", "stop"), _LAST, b"[DONE]"))
-    assert answer.text == "".join(f"{number} " for number in range(100))
-    assert max(message.data.count(b"data: ") for message in answer.messages) <= 9
+    assert len(answer.text) == 300_000
+    assert max(len(message.data) for message in answer.messages) <= 64 * 1024 + 1200
+    assert all(message.data.startswith(b"data: ") and message.data.endswith(b"\n\n") for message in answer.messages)
 
 
 async def test_a_chunk_that_is_no_json_ends_the_stream(bench: Workbench) -> None:

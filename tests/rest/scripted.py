@@ -18,7 +18,7 @@ import aiohttp
 from google.protobuf.message import Message
 
 from bridge.app import Bridge
-from bridge.caller import Call, Metadata, Refusal
+from bridge.caller import Call, Metadata, Refusal, Sink
 from bridge.settings import BridgeSettings
 from tests.transcoding.forms import forms_catalog
 
@@ -50,6 +50,13 @@ class ScriptedReply:
                 return step
             await step()
         return None
+
+    async def forward(self, sink: Sink) -> None:
+        """Gives the messages that are left to `sink`."""
+        while (message := await self.read()) is not None:
+            behind = sink(message)
+            if behind is not None:
+                await behind
 
     def trailing_metadata(self) -> Metadata:
         """The scripted trailing metadata."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from bridge.caller import Refusal, Reply
@@ -102,6 +104,63 @@ async def test_what_is_undelivered_is_bounded(wire: Wire) -> None:
     assert await reply.read() is not None
     await asyncio.sleep(0.3)
     assert wire.servicer.sent < 20
+    await reply.aclose()
+
+
+async def test_forwarding_gives_every_message_in_its_order(wire: Wire) -> None:
+    reply = wire.caller.call(wire.call("Count", count=50, text="n"))
+    first: Any = await reply.read()
+    numbers = [first.number]
+    await reply.forward(lambda message: numbers.append(message.number))  # type: ignore[attr-defined]
+    assert numbers == list(range(50))
+    assert dict(reply.trailing_metadata())["x-echo-end"] == "trailing"
+    await reply.aclose()
+
+
+async def test_forwarding_waits_for_a_sink_that_is_behind(wire: Wire) -> None:
+    reply = wire.caller.call(wire.call("Count", count=10_000, blob=bytes(64 * 1024)))
+    taken = 0
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    def take(_: Message) -> Awaitable[None] | None:
+        nonlocal taken
+        taken += 1
+        return never() if taken == 3 else None
+
+    forwarding = asyncio.create_task(reply.forward(take))
+    await asyncio.sleep(0.3)
+    assert taken == 3
+    assert wire.servicer.sent < 20
+    forwarding.cancel()
+    await asyncio.gather(forwarding, return_exceptions=True)
+    await reply.aclose()
+
+
+async def test_what_a_sink_raises_comes_out_where_it_was_given(wire: Wire) -> None:
+    reply = wire.caller.call(wire.call("Count", count=10_000))
+    taken = 0
+
+    def take(_: Message) -> None:
+        nonlocal taken
+        taken += 1
+        if taken == 3:
+            raise ConnectionResetError("the reader left")
+
+    with pytest.raises(ConnectionResetError):
+        await reply.forward(take)
+    await reply.aclose()
+    assert taken == 3
+
+
+async def test_forwarding_a_failure_after_the_first_message(wire: Wire) -> None:
+    reply = wire.caller.call(wire.call("Count", count=5, act="fail_later"))
+    taken: list[Message] = []
+    with pytest.raises(Refusal) as caught:
+        await reply.forward(taken.append)
+    assert caught.value.code == 5
+    assert len(taken) == 2
     await reply.aclose()
 
 

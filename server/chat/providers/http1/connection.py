@@ -115,7 +115,9 @@ class Connection(asyncio.Protocol):
             if self.complete:
                 return b""
             self.deadline = self._loop.time() + patience
-            await self._wait()
+            # Left where it is when the wait is over: waking looks whether it is done.
+            self._waiter = self._loop.create_future()
+            await self._waiter
             self.deadline = math.inf
         return self._take()
 
@@ -238,11 +240,8 @@ class Connection(asyncio.Protocol):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _wait(self) -> None:
-        waiter = self._waiter = self._loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
+        self._waiter = self._loop.create_future()
+        await self._waiter
 
     def _wake(self) -> None:
         waiter = self._waiter
