@@ -227,7 +227,7 @@ def _endpoints(
             handler: Handler = _refuse_client_stream
             if not method.client_streaming:
                 handler = Endpoint(method, binding, caller, settings, live, policy)
-            yield Route(binding.http_verb, binding.template, handler, method.full_name)
+            yield Route(binding.http_verb, binding.template, handler, f"{method.full_name} of {method.file}")
 
 
 async def _refuse_client_stream(_: Exchange, __: Sequence[tuple[Variable, str]]) -> StreamResponse:

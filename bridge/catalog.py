@@ -44,6 +44,8 @@ class Method:
 
     full_name: str
     """As `package.Service.Method`."""
+    file: str
+    """The proto file that has its service."""
     rpc_path: str
     """As `/package.Service/Method`."""
     input: Descriptor
@@ -139,6 +141,7 @@ def _read_method(descriptor: MethodDescriptor, options: descriptor_pb2.MethodOpt
     service = descriptor.containing_service
     return Method(
         full_name=descriptor.full_name,
+        file=service.file.name,
         rpc_path=f"/{service.full_name}/{descriptor.name}",
         input=descriptor.input_type,
         output=descriptor.output_type,

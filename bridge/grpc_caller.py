@@ -66,11 +66,11 @@ class GrpcCaller:
         return _GrpcReply(self._stubs[call.method](call.request, timeout=call.timeout, metadata=metadata))
 
     async def ready(self) -> bool:
-        """Whether the server's health service says SERVING."""
+        """Whether the server's health service says SERVING; a server without one serves while it answers."""
         try:
             answer = await self._check_health(health_pb2.HealthCheckRequest(), timeout=_READY_SECONDS)
-        except grpc.aio.AioRpcError:
-            return False
+        except grpc.aio.AioRpcError as error:
+            return error.code() is grpc.StatusCode.UNIMPLEMENTED
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def aclose(self) -> None:
@@ -117,13 +117,15 @@ class _GrpcReply:
         self._initial: Metadata | None = None
         self._ahead: Any = None
         """The first message (or the end), where it was read before it was asked for."""
+        self._answers = False
+        """Whether a message came, so that what the call began with is known."""
         self._trailing: Metadata = ()
 
     async def initial_metadata(self) -> Metadata:
         """Waits for the initial metadata. Raises `Refusal` where the call ended before any was sent."""
         if self._initial is None:
             initial = _pairs(await self._guard(self._call.initial_metadata()))
-            if not initial:
+            if not initial and not self._answers:
                 # None was sent, or the call ended without any; which of the two only the first message tells.
                 self._ahead = await self._guard(self._call.read())
                 if self._ahead is grpc.aio.EOF:
@@ -138,6 +140,7 @@ class _GrpcReply:
             message = await self._guard(self._call.read())
         if message is not grpc.aio.EOF:
             assert isinstance(message, Message)
+            self._answers = True
             return message
         await self._raise_unless_ok()
         self._trailing = _pairs(await self._call.trailing_metadata())

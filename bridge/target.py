@@ -17,6 +17,12 @@ _PROBE_SECONDS: Final = 5.0
 _AWAY: Final = ("Connection refused", "unreachable", "No route", "unhealthy", "timed out", "NOT_SERVING")
 _LAST_PORT: Final = 65535
 
+_FOREIGN_OPTIONS: Final = (
+    # Servers that nobody has told otherwise end connections that are probed more often than every five minutes.
+    ("grpc.keepalive_time_ms", 330_000),
+    ("grpc.keepalive_permit_without_calls", 0),
+)
+
 CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -59,15 +65,22 @@ class Target:
     """TLS; None: plaintext."""
     certificate_name: str = ""
     """The name that the servers' certificates carry, where it is not the target's host."""
+    ours: bool = True
+    """Whether the servers are the platform's, which allow frequent probes of their connections."""
 
     def open(self) -> grpc.aio.Channel:
         """A channel to the servers. Connects when it is first used."""
-        options = CHANNEL_OPTIONS
+        options = CHANNEL_OPTIONS if self.ours else _foreign(CHANNEL_OPTIONS)
         if self.certificate_name:
             options = (*options, ("grpc.ssl_target_name_override", self.certificate_name))
         if self.credentials is None:
             return grpc.aio.insecure_channel(self.name, options=options)
         return grpc.aio.secure_channel(self.name, self.credentials, options=options)
+
+
+def _foreign(options: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
+    replaced = {name for name, _ in _FOREIGN_OPTIONS}
+    return (*(option for option in options if option[0] not in replaced), *_FOREIGN_OPTIONS)
 
 
 def grpc_name(text: str) -> str:

@@ -7,8 +7,20 @@ from typing import Annotated
 
 import typer
 
+from bridge.json_writer import PrintRules
 from cli import bridge_process, log, process
 from cli.bridge_process import BridgeOptions
+from cli.foreign_options import (
+    Auth,
+    Descriptors,
+    EnumNumbers,
+    IgnoreUnknown,
+    Pages,
+    ProtoNames,
+    Services,
+    Zeros,
+    foreign_service,
+)
 from server import config
 from server.foundation import ids
 
@@ -45,14 +57,34 @@ def bridge(
     ] = None,
     client_key: Annotated[Path | None, typer.Option(help="PEM file of its private key.")] = None,
     ready_file: Annotated[Path | None, typer.Option(help="Write addresses here (mode 600) once it serves.")] = None,
+    descriptors: Descriptors = None,
+    auth: Auth = False,
+    service: Services = None,
+    ignore_unknown: IgnoreUnknown = False,
+    preserve_proto_field_names: ProtoNames = False,
+    always_print_fields_with_no_presence: Zeros = False,
+    print_enums_as_ints: EnumNumbers = False,
+    pages: Pages = None,
 ) -> None:
     """Serve REST and SSE before gRPC servers elsewhere. Needs no database and no JWT_SECRET.
+
+    With --descriptors it serves any gRPC server, by the google.api.http rules of its protos.
 
     SIGTERM drains for TOLLBRIDGE_DRAIN_SECONDS.
     """
     try:
         settings = config.load_edge()
-    except config.SettingsError as error:
+        foreign = foreign_service(
+            descriptors,
+            auth=auth,
+            services=service,
+            ignore_unknown=ignore_unknown,
+            printing=PrintRules(
+                preserve_proto_field_names, always_print_fields_with_no_presence, enum_numbers=print_enums_as_ints
+            ),
+            pages=pages,
+        )
+    except (config.SettingsError, process.StartError) as error:
         process.refuse(str(error), 2)
     options = BridgeOptions(
         target=target,
@@ -70,6 +102,7 @@ def bridge(
         client_key=client_key,
         bridge_secret=None if settings.bridge_secret is None else settings.bridge_secret.get_secret_value().encode(),
         ready_file=ready_file,
+        foreign=foreign,
         cors_origins=settings.cors_origins,
         drain_seconds=settings.drain_seconds,
         version=config.VERSION,

@@ -16,13 +16,18 @@ import structlog
 
 from bridge.app import Bridge
 from bridge.catalog import Catalog
+from bridge.descriptor_image import CatalogError
+from bridge.foreign.policy import foreign_policy, unserved_methods
 from bridge.grpc_caller import GrpcCaller
 from bridge.meters import Meters
 from bridge.origin import ProxyError
 from bridge.origin_proof import OriginProver, proven_by, told
+from bridge.policy import OWN, Policy
+from bridge.router import RouteConflict
 from bridge.settings import BridgeSettings
 from bridge.target import Target, TargetError, grpc_name, probe
 from cli import process
+from cli.foreign_options import Foreign
 from cli.supervisor.exposure import check_exposure, reachable_host
 from cli.supervisor.ports import listen
 from cli.tls.certificate import TlsError, read_authorities
@@ -57,6 +62,8 @@ class BridgeOptions:
     drain_seconds: float
     version: str
     new_request_id: Callable[[], str]
+    foreign: Foreign | None = None
+    """The service of --descriptors; None: the platform."""
 
 
 class Servers:
@@ -73,16 +80,21 @@ class Servers:
     def target(self) -> Target:
         """How to speak to them now."""
         if not self._options.target_tls:
-            return Target(self._name)
+            return Target(self._name, ours=self._options.foreign is None)
         own = None if self._own is None else self._own.current
         credentials = grpc.ssl_channel_credentials(
             self._authorities, None if own is None else own.key, None if own is None else own.chain
         )
-        return Target(self._name, credentials, self._options.target_name)
+        return Target(self._name, credentials, self._options.target_name, ours=self._options.foreign is None)
 
     @property
     def prover(self) -> OriginProver | None:
-        """How the bridge proves itself: by BRIDGE_SECRET, else by its certificate, else not."""
+        """How the bridge proves itself: by BRIDGE_SECRET, else by its certificate, else not.
+
+        A foreign server is told nothing.
+        """
+        if self._options.foreign is not None:
+            return None
         if self._options.bridge_secret is not None:
             return proven_by(self._options.bridge_secret)
         return None if self._own is None else told
@@ -102,18 +114,18 @@ async def serve(options: BridgeOptions, stop: asyncio.Event) -> None:
         insecure=options.insecure,
         production=options.production,
     )
-    catalog = Catalog.from_generated((GENERATED / "descriptors.binpb").read_bytes())
+    catalog, policy = _read_catalog(options.foreign)
     listening = listen(options.host, options.http_port, "--http-port")
     logger = structlog.get_logger("bridge")
     try:
         if not await probe(servers.target, options.target):
             logger.warning("no_server_yet", target=options.target)
-        if servers.prover is None:
+        if servers.prover is None and options.foreign is None:
             logger.warning("origin_not_proven", why="without BRIDGE_SECRET servers take the bridge for every caller")
         caller = GrpcCaller(servers.target, catalog, servers.prover)
         try:
             async with followed(tls), servers.followed(caller):
-                await _serve(options, _bridge(options, catalog, caller), listening, tls, stop)
+                await _serve(options, _bridge(options, catalog, caller, policy), listening, tls, stop)
         finally:
             await caller.aclose()
     finally:
@@ -134,18 +146,37 @@ async def _serve(
     await bridge.stop(options.drain_seconds)
 
 
-def _bridge(options: BridgeOptions, catalog: Catalog, caller: GrpcCaller) -> Bridge:
+def _read_catalog(foreign: Foreign | None) -> tuple[Catalog, Policy]:
+    if foreign is None:
+        return Catalog.from_generated((GENERATED / "descriptors.binpb").read_bytes()), OWN
+    catalog = foreign.read_catalog()
+    try:
+        policy = foreign_policy(catalog, foreign.options)
+    except CatalogError as error:
+        raise foreign.refusal(error) from None
+    for sentence in unserved_methods(catalog, policy):
+        structlog.get_logger("bridge").warning("not_served", why=sentence)
+    return catalog, policy
+
+
+def _bridge(options: BridgeOptions, catalog: Catalog, caller: GrpcCaller, policy: Policy) -> Bridge:
     settings = BridgeSettings(
         version=options.version,
         trusted_proxies=options.trusted_proxies,
         cors_origins=options.cors_origins,
-        openapi_path=GENERATED / "openapi.json",
+        openapi_path=GENERATED / "openapi.json" if options.foreign is None else None,
     )
-    return Bridge(
-        settings,
-        catalog,
-        caller,
-        new_request_id=options.new_request_id,
-        render_metrics=prometheus_client.generate_latest,
-        meters=Meters(prometheus_client.REGISTRY),
-    )
+    try:
+        return Bridge(
+            settings,
+            catalog,
+            caller,
+            new_request_id=options.new_request_id,
+            render_metrics=prometheus_client.generate_latest,
+            meters=Meters(prometheus_client.REGISTRY),
+            policy=policy,
+        )
+    except RouteConflict as error:
+        if options.foreign is None:
+            raise
+        raise options.foreign.refusal(error) from None
