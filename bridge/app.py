@@ -15,7 +15,7 @@ from aiohttp.web import BaseRequest, Response, ServerRunner, SockSite, StreamRes
 from multidict import CIMultiDict
 
 from bridge.caller import Caller, Refusal
-from bridge.catalog import Catalog
+from bridge.catalog import Binding, Catalog, Method
 from bridge.connection import Door
 from bridge.docs import docs_pages
 from bridge.endpoint import Endpoint
@@ -38,7 +38,7 @@ from bridge.health import HealthPages, Page, metrics_page
 from bridge.meters import Meters
 from bridge.origin import OriginReader
 from bridge.path_template import Variable, parse_template
-from bridge.policy import OWN, Policy
+from bridge.policy import OWN, Policy, service_routes
 from bridge.router import Route, Router
 from bridge.settings import MAX_HEADER_BYTES, BridgeSettings
 
@@ -222,12 +222,12 @@ def _as_handler(page: Page, path: str) -> Handler:
 def _endpoints(
     catalog: Catalog, caller: Caller, settings: BridgeSettings, live: set[EventStream], policy: Policy
 ) -> Iterator[Route[Handler]]:
-    for method in catalog.methods:
-        for binding in method.bindings if policy.serves(method) else ():
-            handler: Handler = _refuse_client_stream
-            if not method.client_streaming:
-                handler = Endpoint(method, binding, caller, settings, live, policy)
-            yield Route(binding.http_verb, binding.template, handler, f"{method.full_name} of {method.file}")
+    def make(method: Method, binding: Binding) -> Handler:
+        if method.client_streaming:
+            return _refuse_client_stream
+        return Endpoint(method, binding, caller, settings, live, policy)
+
+    return service_routes(catalog, policy, make)
 
 
 async def _refuse_client_stream(_: Exchange, __: Sequence[tuple[Variable, str]]) -> StreamResponse:

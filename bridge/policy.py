@@ -5,21 +5,24 @@ Everything else (catalogue, templates, router, transcoding, streams, limits) is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from aiohttp.web import BaseRequest
 from multidict import CIMultiDict
 
 from bridge import error_body, metadata
 from bridge.caller import Metadata, Refusal
-from bridge.catalog import Method
+from bridge.catalog import Binding, Catalog, Method
 from bridge.error_body import ErrorAnswer
 from bridge.errors import BridgeError
 from bridge.json_writer import JsonWriter, PrintRules
 from bridge.read_rules import NARROW, ReadRules
+from bridge.router import Route
 from bridge.stream_form import EVENTS, RAW_EVENTS, StreamForm
+
+Target = TypeVar("Target")
 
 
 class ErrorForm(Protocol):
@@ -101,6 +104,16 @@ class Policy:
     path_before_verb: bool = True
     """Whether the most specific path decides alone, so that a reserved word is never taken for an id; else the most
     specific path that is served with the request's verb."""
+
+
+def service_routes(
+    catalog: Catalog, policy: Policy, make_target: Callable[[Method, Binding], Target]
+) -> Iterator[Route[Target]]:
+    """A route for each binding that the policy serves."""
+    for method in catalog.methods:
+        for binding in method.bindings if policy.serves(method) else ():
+            name = f"{method.full_name} of {method.file}"
+            yield Route(binding.http_verb, binding.template, make_target(method, binding), name)
 
 
 OWN = Policy()

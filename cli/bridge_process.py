@@ -152,7 +152,7 @@ def _read_catalog(foreign: Foreign | None) -> tuple[Catalog, Policy]:
     catalog = foreign.read_catalog()
     try:
         policy = foreign_policy(catalog, foreign.options)
-    except CatalogError as error:
+    except (CatalogError, RouteConflict) as error:
         raise foreign.refusal(error) from None
     for sentence in unserved_methods(catalog, policy):
         structlog.get_logger("bridge").warning("not_served", why=sentence)

@@ -14,8 +14,9 @@ from bridge.foreign.crossing import ForeignCrossing
 from bridge.foreign.status_body import StatusBodies
 from bridge.foreign.stream_forms import RAW_EVENTS, choose_form
 from bridge.json_writer import JsonWriter, PrintRules
-from bridge.policy import Policy
+from bridge.policy import Policy, service_routes
 from bridge.read_rules import ReadRules
+from bridge.router import Router
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,16 @@ class ForeignOptions:
 
 
 def foreign_policy(catalog: Catalog, options: ForeignOptions) -> Policy:
-    """The policy of a bridge for the catalogue's services. Raises `CatalogError` where nothing would be served."""
+    """The policy of a bridge for the catalogue's services.
+
+    Raises `CatalogError` where nothing would be served, and `RouteConflict` for two rules of one path.
+    """
     _check_services(catalog, options.services)
     # The default pool has the details of errors, which a server can send without importing them in its protos.
     known = descriptor_pool.Default()
     known.FindFileByName(error_details_pb2.DESCRIPTOR.name)
     writer = JsonWriter(options.printing, (catalog.pool, known))
-    return Policy(
+    policy = Policy(
         errors=StatusBodies(JsonWriter(PrintRules(), (catalog.pool, known))),
         crossing=ForeignCrossing(),
         reading=ReadRules(canonical=True, ignore_unknown=options.ignore_unknown, path_wins=True),
@@ -53,6 +57,8 @@ def foreign_policy(catalog: Catalog, options: ForeignOptions) -> Policy:
         pages_prefix=options.pages_prefix,
         path_before_verb=False,
     )
+    Router(service_routes(catalog, policy, lambda method, _: method))
+    return policy
 
 
 def unserved_methods(catalog: Catalog, policy: Policy) -> Iterator[str]:

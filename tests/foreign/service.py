@@ -76,12 +76,12 @@ class Backend:
     deadlines: list[float | None] = field(default_factory=list)
     port: int = 0
 
-    def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
+    def handler(self) -> grpc.GenericRpcHandler:
         """Serves the catalogue's methods."""
         methods = {method.rpc_path: method for method in self.catalog.methods}
         backend = self
 
-        class _Handler(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+        class _Handler(grpc.GenericRpcHandler):
             def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
                 method = methods.get(handler_call_details.method)
                 return None if method is None else backend._serve(method)
@@ -91,7 +91,7 @@ class Backend:
     def _serve(self, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
         make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
         return make(
-            self._streaming(method) if method.server_streaming else self._unary(method),  # type: ignore[arg-type]
+            self._streaming(method) if method.server_streaming else self._unary(method),
             request_deserializer=method.request_class.FromString,
             response_serializer=lambda message: message.SerializeToString(),
         )
@@ -99,7 +99,7 @@ class Backend:
     def _note(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         self.requests.append(request)
         self.metadata.append(dict(context.invocation_metadata() or ()))
-        self.deadlines.append(context.time_remaining())  # type: ignore[attr-defined]
+        self.deadlines.append(context.time_remaining())
 
     def _unary(self, method: Method) -> Any:
         async def answer(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
@@ -161,7 +161,8 @@ class Served:
             found for found in self.backend.catalog.methods if name in (found.input.full_name, found.output.full_name)
         )
         made = (method.request_class if method.input.full_name == name else method.response_class)()
-        return json_format.Parse(text, made, descriptor_pool=made.DESCRIPTOR.file.pool)
+        pool: Any = made.DESCRIPTOR.file.pool
+        return json_format.Parse(text, made, descriptor_pool=pool)
 
 
 @asynccontextmanager

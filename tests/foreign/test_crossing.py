@@ -25,13 +25,23 @@ async def _metadata(headers: dict[str, str], options: ForeignOptions | None = No
 async def test_headers_reach_the_server_as_metadata() -> None:
     got = await _metadata(
         {
-            **{"Authorization": "Basic YQ==", "X-Trace": "1", "Grpc-Metadata-Tenant": "t", "Cookie": "a=b"},
-            **{"X-Data-Bin": base64.b64encode(b"\x00\xff").decode().rstrip("="), "X-Forwarded-For": "192.0.2.1"},
-            **{"Tollbridge-Origin": "forged", "X-Umlaut": "ä", "Grpc-Encoding": "x"},
+            "Authorization": "Basic YQ==",
+            "X-Trace": "1",
+            "Grpc-Metadata-Tenant": "t",
+            "Cookie": "a=b",
+            "X-Data-Bin": base64.b64encode(b"\x00\xff").decode().rstrip("="),
+            "X-Forwarded-For": "192.0.2.1",
+            "Tollbridge-Origin": "forged",
+            "X-Umlaut": "ä",
+            "Grpc-Encoding": "x",
         }
     )
     assert {name: got[name] for name in ("authorization", "x-trace", "tenant", "cookie", "x-data-bin")} == {
-        **{"authorization": "Basic YQ==", "x-trace": "1", "tenant": "t", "cookie": "a=b", "x-data-bin": b"\x00\xff"},
+        "authorization": "Basic YQ==",
+        "x-trace": "1",
+        "tenant": "t",
+        "cookie": "a=b",
+        "x-data-bin": b"\x00\xff",
     }
     assert got["x-forwarded-for"] == "192.0.2.1, 127.0.0.1"
     assert not got.keys() & {"tollbridge-origin", "x-umlaut", "host", "accept", "content-type", "grpc-encoding"}
@@ -47,8 +57,13 @@ async def test_metadata_reaches_the_client_as_headers_and_nothing_of_ours_is_add
         assert await response.text() == "{}"
     shown.pop("date")
     assert shown == {
-        **{"x-one": "1", "x-two": "2", "location": "/there", "x-data-bin": "AA==", "server": "tollbridge"},
-        **{"content-type": "application/json", "content-length": "2"},
+        "x-one": "1",
+        "x-two": "2",
+        "location": "/there",
+        "x-data-bin": "AA==",
+        "server": "tollbridge",
+        "content-type": "application/json",
+        "content-length": "2",
     }
 
 

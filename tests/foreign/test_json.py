@@ -60,8 +60,13 @@ def _texts(*, of: str) -> dict[str, Any]:
         {"anys": [_ANY_NESTED, {**_texts(of="StringValue"), "value": ""}]},
         {
             "part": {
-                **{"number": "1", "size": 7, "grade": "FINE", "grades": ["ROUGH"], "origin": {"country": "x"}},
-                **{"[foreign.parts.v1.colour]": "red", "[foreign.parts.v1.codes]": [1, 2]},
+                "number": "1",
+                "size": 7,
+                "grade": "FINE",
+                "grades": ["ROUGH"],
+                "origin": {"country": "x"},
+                "[foreign.parts.v1.colour]": "red",
+                "[foreign.parts.v1.codes]": [1, 2],
             }
         },
     ],
