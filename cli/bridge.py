@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from bridge.json_writer import PrintRules
 from cli import bridge_process, log, process
 from cli.bridge_process import BridgeOptions
 from cli.foreign_options import (
@@ -79,9 +78,9 @@ def bridge(
             auth=auth,
             services=service,
             ignore_unknown=ignore_unknown,
-            printing=PrintRules(
-                preserve_proto_field_names, always_print_fields_with_no_presence, enum_numbers=print_enums_as_ints
-            ),
+            proto_names=preserve_proto_field_names,
+            zeros=always_print_fields_with_no_presence,
+            enum_numbers=print_enums_as_ints,
             pages=pages,
         )
     except (config.SettingsError, process.StartError) as error:

@@ -93,11 +93,14 @@ def foreign_service(
     auth: bool,
     services: list[str] | None,
     ignore_unknown: bool,
-    printing: PrintRules,
+    proto_names: bool,
+    zeros: bool,
+    enum_numbers: bool,
     pages: str | None,
 ) -> Foreign | None:
     """What the options say; None where the platform itself is served. Raises `StartError` for a choice without effect
     or a prefix that is no path."""
+    printing = PrintRules(proto_names, zeros, enum_numbers=enum_numbers)
     options = ForeignOptions(auth, ignore_unknown, printing, _prefix(pages), frozenset(services or ()))
     if descriptors is not None:
         return Foreign(descriptors, options)

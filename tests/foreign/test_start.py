@@ -18,7 +18,6 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from bridge.foreign.policy import ForeignOptions
-from bridge.json_writer import PrintRules
 from bridge.target import TargetError
 from cli.bridge_process import BridgeOptions, serve
 from cli.foreign_options import Foreign, foreign_service
@@ -214,7 +213,16 @@ async def test_a_target_that_is_no_grpc_server_stops_the_start(tmp_path: Path) -
 @pytest.mark.parametrize("pages", ["x", "/a/*", "/{x}"])
 def test_a_prefix_that_is_no_path_is_refused(pages: str) -> None:
     with pytest.raises(StartError, match="--pages"):
-        foreign_service(Path("x"), auth=False, services=None, ignore_unknown=False, printing=PrintRules(), pages=pages)
+        foreign_service(
+            Path("x"),
+            auth=False,
+            services=None,
+            ignore_unknown=False,
+            proto_names=False,
+            zeros=False,
+            enum_numbers=False,
+            pages=pages,
+        )
 
 
 async def test_files_in_any_order_and_twice_are_read() -> None:
