@@ -11,13 +11,16 @@ from bridge.errors import CredentialInvalid, CredentialMissing, InvalidRequest
 
 _FORWARDED = ("Idempotency-Key", "traceparent")
 _VISIBLE = re.compile(r"[\x20-\x7e]*")
+_INVISIBLE = re.compile(r"[^\x20-\x7e]")
+_MAX_USER_AGENT = 300
 _SHOWN_PREFIXES = ("x-", "openai-", "ratelimit")
-_SHOWN = frozenset({"retry-after", "retry-after-ms", "idempotent-replayed"})
+_SHOWN = frozenset({"cache-control", "retry-after", "retry-after-ms", "idempotent-replayed"})
 _OWN = frozenset({"x-process-time", "x-content-type-options", "x-frame-options"})
 
 
 def request_metadata(headers: CIMultiDictProxy[str], wants_credential: bool) -> list[tuple[str, str | bytes]]:
-    """The metadata of a call: the credential, Idempotency-Key and traceparent.
+    """The metadata of a call: the credential, Idempotency-Key and traceparent; where no credential is wanted (sign-in),
+    the User-Agent as `x-user-agent`, for the list of sessions.
 
     An API key in `x-api-key` is sent on as a bearer token. Raises `CredentialMissing` where one is wanted,
     `CredentialInvalid` where what came has characters that no credential has, `InvalidRequest` for other headers.
@@ -36,6 +39,8 @@ def request_metadata(headers: CIMultiDictProxy[str], wants_credential: bool) -> 
             if not _VISIBLE.fullmatch(value):
                 raise InvalidRequest(f"The header {name} holds characters outside visible ASCII.", field=name)
             metadata.append((name.lower(), value))
+    if not wants_credential and "User-Agent" in headers:
+        metadata.append(("x-user-agent", _INVISIBLE.sub("?", headers["User-Agent"][:_MAX_USER_AGENT])))
     return metadata
 
 

@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from server.auth import session_checker
+from server.auth import store as auth_store
 from server.auth.access_tokens import AccessTokens
 from server.auth.administration import Administration
 from server.auth.authenticator import CredentialAuthenticator
@@ -30,8 +31,10 @@ from server.auth.registrar import Registrar
 from server.auth.service import AuthService
 from server.auth.session_book import SessionBook
 from server.auth.session_checker import SessionChecker
+from server.auth.session_list import SessionList
 from server.auth.sign_in import SignIn
-from server.auth.signing_keys import SigningKeys
+from server.auth.signing_key_rotation import SigningKeyRotation
+from server.auth.signing_keys import RELOAD_SECONDS, SigningKeys
 from server.auth.throttle import PER_ADDRESS, AttemptThrottle
 from server.billing.accounts import Accounts
 from server.billing.adjustments import Adjustments
@@ -145,6 +148,7 @@ class Capabilities:
         per_address = dataclasses.replace(PER_ADDRESS, attempts=settings.wrong_credentials_per_address)
         self.throttle = AttemptThrottle(ground.valkey, root.pepper("throttle"), clock, per_address=per_address)
         self.signing_keys = SigningKeys(database, root.sealer("signing-key"), clock)
+        self.signing_key_rotation = signing_key_rotation(ground)
         token_life = timedelta(seconds=settings.access_token_seconds)
         tokens = AccessTokens(self.signing_keys, clock, new_id, ISSUER, token_life)
         self.session_checker = SessionChecker(database, tokens, clock)
@@ -178,7 +182,7 @@ class Capabilities:
 
     async def flush_uses(self) -> None:
         """Writes when credentials were last used. What cannot be written is logged."""
-        for uses in (self.key_checker.uses,):
+        for uses in (self.key_checker.uses, self.session_checker.uses):
             await uses.flush_or_log()
 
     def close(self) -> None:
@@ -232,7 +236,7 @@ class Server:
             FOREIGN_SERVICES,
             production=ground.settings.production,
         )
-        loops: list[Loop | SharedLoop] = [*self._loops(data_dir), *(shared_loops() if run_jobs else ())]
+        loops: list[Loop | SharedLoop] = [*self._loops(data_dir), *(shared_loops(ground) if run_jobs else ())]
         self._schedule = Schedule(database, loops)
 
     @property
@@ -288,6 +292,9 @@ class Server:
                 parts.sessions,
                 People(database, parts.directory),
                 PasswordChanges(database, parts.sessions, parts.hasher, parts.throttle, clock),
+                SessionList(database, parts.sessions, clock),
+                parts.signing_keys,
+                paginator,
             ),
             OrganizationService(parts.directory, paginator),
             KeyService(parts.key_ring, parts.key_rotation, parts.key_checker, paginator),
@@ -336,15 +343,27 @@ class Server:
             Loop("heartbeat", _HEARTBEAT_SECONDS, lambda: self._process.beat(clock.now())),
             Loop("invalidation", 0.0, self._invalidations.run),
             Loop("key-uses", last_uses.FLUSH_SECONDS, self._capabilities.key_checker.uses.flush),
+            Loop("session-uses", last_uses.FLUSH_SECONDS, self._capabilities.session_checker.uses.flush),
+            Loop("signing-keys-load", RELOAD_SECONDS, self._capabilities.signing_keys.load),
             Loop("reaper", _REAP_SECONDS, lambda: reaper.reap(clock.now())),
         ]
 
 
-def shared_loops() -> list[SharedLoop]:
+def signing_key_rotation(ground: Ground) -> SigningKeyRotation:
+    """What makes signing keys take turns in this deployment."""
+    days = ground.settings.signing_key_days
+    sealer = ground.root.sealer("signing-key")
+    longest_turn = timedelta(days=days) if days else None
+    return SigningKeyRotation(ground.database, sealer, ground.clock, ground.random_bytes, longest_turn)
+
+
+def shared_loops(ground: Ground) -> list[SharedLoop]:
     """The background work that one process of a database does at a time, whoever has it on: a server or `Jobs`."""
     return [
         SharedLoop("invalidation-sweep", _SWEEP_SECONDS, invalidation.sweep),
         SharedLoop("outbox-sweep", _SWEEP_SECONDS, outbox.sweep),
+        SharedLoop("session-sweep", _SWEEP_SECONDS, auth_store.sweep),
+        SharedLoop("signing-keys", _SWEEP_SECONDS, signing_key_rotation(ground).tend),
     ]
 
 
@@ -357,7 +376,7 @@ class Jobs:
         reaper = Reaper(ground.database, data_dir / "processes", ground.new_id(), InterruptedCalls(), {})
         loops: list[Loop | SharedLoop] = [
             Loop("reaper", _REAP_SECONDS, lambda: reaper.reap(ground.clock.now())),
-            *shared_loops(),
+            *shared_loops(ground),
         ]
         self._schedule = Schedule(ground.database, loops)
 

@@ -115,6 +115,12 @@ class Settings(EdgeSettings):
     )
     access_token_seconds: int = Field(3600, ge=60, le=86_400, description="Life of an access token, in seconds.")
     refresh_token_days: int = Field(30, ge=1, le=365, description="Life of a session, in days.")
+    signing_key_days: int = Field(
+        90,
+        ge=0,
+        le=3650,
+        description="Days that a signing key signs before the next takes over; 0: until it is done by hand.",
+    )
     wrong_credentials_per_address: int = Field(
         120, ge=10, description="Wrong passwords and keys that an address may send in 5 minutes before it must wait."
     )

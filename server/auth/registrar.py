@@ -94,7 +94,7 @@ class Registrar:
         try:
             async with self._database.registration(organization.id, user.id) as transaction:
                 await self._insert(transaction, user, organization, digest, one_time=False)
-                session = await self._sessions.open(transaction, user.id, organization.id)
+                session = await self._sessions.open(transaction, context, user.id, organization.id)
                 subject = ids.to_text(ids.USER, user.id)
                 await entries.record(transaction, context, organization.id, _ACTION, subject, actor_user_id=user.id)
         except asyncpg.UniqueViolationError as error:

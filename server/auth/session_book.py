@@ -13,7 +13,7 @@ from server.audit import entries
 from server.auth import store
 from server.auth.access_tokens import AccessTokens
 from server.auth.session_checker import INVALIDATION_KIND, SessionChecker
-from server.auth.sessions import OpenedSession
+from server.auth.sessions import OpenedSession, SessionClient
 from server.auth.store import TokenOwner
 from server.auth.throttle import AttemptThrottle
 from server.foundation import ids
@@ -67,17 +67,18 @@ class SessionBook:
         self._random_bytes = random_bytes
         self._lifetime = lifetime
 
-    async def open(self, transaction: Transaction, user_id: UUID, org_id: UUID) -> OpenedSession:
-        """A new session, in a transaction that sees its person."""
-        session_id, now = self._new_id(), self._clock.now()
-        await store.insert_session(transaction, session_id, user_id, org_id, now, now + self._lifetime)
-        return await self._with_tokens(transaction, TokenOwner(session_id, user_id, org_id), now)
+    async def open(self, transaction: Transaction, context: CallContext, user_id: UUID, org_id: UUID) -> OpenedSession:
+        """A new session for the call's client, in a transaction that sees its person."""
+        owner, now = TokenOwner(self._new_id(), user_id, org_id), self._clock.now()
+        await store.insert_session(transaction, owner, now, now + self._lifetime, SessionClient.of(context))
+        return await self._with_tokens(transaction, owner, now)
 
     async def refresh(self, context: CallContext, refresh_token: str) -> Refreshed:
         """Trades a refresh token for new tokens.
 
-        A token that was traded before ends its session: either its thief or its owner holds a copy. Raises
-        `CredentialInvalidError`, and `TooManyAttemptsError` for unknown ones.
+        A token that was traded before ends its session: either its thief or its owner holds a copy. Of calls with one
+        token at once the first gets tokens and the second ends the session. Raises `CredentialInvalidError`, and
+        `TooManyAttemptsError` for unknown ones.
         """
         digest = self._pepper.digest(refresh_token.encode())
         async with self._database.statement(Role.LOOKUP) as statement:
@@ -85,8 +86,8 @@ class SessionBook:
         if owner is None:
             await self._throttle.take([self._throttle.address(context.origin.ip)])
             raise CredentialInvalidError("no such refresh token")
-        async with self._database.person(owner.user_id) as transaction:
-            opened = await self._traded(transaction, digest, owner)
+        async with self._database.registration(owner.org_id, owner.user_id) as transaction:
+            opened = await self._traded(transaction, context, digest, owner)
         if opened is None:
             self._checker.forget(str(owner.session_id))
             raise CredentialInvalidError(f"the refresh token was used, or session {owner.session_id} is over")
@@ -116,7 +117,9 @@ class SessionBook:
         for session_id in session_ids:
             self._checker.forget(str(session_id))
 
-    async def _traded(self, transaction: Transaction, digest: bytes, owner: TokenOwner) -> OpenedSession | None:
+    async def _traded(
+        self, transaction: Transaction, context: CallContext, digest: bytes, owner: TokenOwner
+    ) -> OpenedSession | None:
         now = self._clock.now()
         token = await store.lock_refresh_token(transaction, digest)
         if token is None or token.expire_time <= now:
@@ -124,9 +127,12 @@ class SessionBook:
         if token.use_time is not None:
             if await store.revoke_session(transaction, owner.session_id, now):
                 await announce(transaction, owner.session_id)
+                subject = ids.to_text(ids.SESSION, owner.session_id)
+                await entries.record(transaction, context, owner.org_id, "session.reuse", subject)
             return None
         await store.use_refresh_token(transaction, digest, now)
-        if not await store.extend_session(transaction, owner.session_id, now + self._lifetime, now):
+        client = SessionClient.of(context)
+        if not await store.extend_session(transaction, owner.session_id, now + self._lifetime, now, client):
             return None
         return await self._with_tokens(transaction, owner, now)
 

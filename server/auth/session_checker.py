@@ -15,6 +15,7 @@ from server.foundation.clock import Clock
 from server.rpc.principal import Principal
 from server.storage.cache import MAX_AGE_SECONDS, FreshCache
 from server.storage.database import Database, Role
+from server.storage.last_uses import LastUses
 
 INVALIDATION_KIND: Final = "session"
 """Announced with the session's UUID as text whenever it ended or its person's rights changed."""
@@ -41,6 +42,8 @@ class SessionChecker:
         self._clock = clock
         self._sessions: FreshCache[Session] = FreshCache(clock)
         self._read: dict[str, _ReadToken] = {}
+        self.uses = LastUses(database, clock, store.note_uses)
+        """When sessions were last used, until it is written."""
 
     def forget(self, subject: str) -> None:
         """Drops the cached session with this id."""
@@ -59,6 +62,7 @@ class SessionChecker:
         now = self._clock.now()
         if session is None or read.claims.expire_time <= now or _dead_because(session, read.claims, now):
             return None
+        self.uses.note(session.id)
         return session.principal(read.claims.expire_time)
 
     async def check(self, token: str) -> Principal | Refused:
@@ -75,6 +79,7 @@ class SessionChecker:
         if len(self._read) >= _MAX_TOKENS:
             self._read.clear()
         self._read[token] = _ReadToken(claims, self._clock.monotonic())
+        self.uses.note(session.id)
         return session.principal(claims.expire_time)
 
     async def _session(self, session_id: UUID) -> Session | None:

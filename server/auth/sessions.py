@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from server.rpc.access import PLATFORM_PERMISSIONS, ROLE_PERMISSIONS
+from server.rpc.context import CallContext
 from server.rpc.principal import Principal, PrincipalKind
+
+USER_AGENT: Final = "x-user-agent"
+"""Metadata in which a bridge sends a client's User-Agent on; gRPC's own `user-agent` names the bridge."""
+MAX_USER_AGENT: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,35 @@ class Session:
             organization_suspended=self.suspended,
             expire_time=expire_time,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClient:
+    """Who signed in or refreshed, as far as a server can tell."""
+
+    ip: str
+    """Empty where it is not known."""
+    user_agent: str
+    """Its own claim, cut to `MAX_USER_AGENT` characters."""
+
+    @classmethod
+    def of(cls, context: CallContext) -> SessionClient:
+        """The client of a call: a bridge sends on what the browser said, a gRPC client speaks for itself."""
+        said = context.metadata.get(USER_AGENT) or context.metadata.get("user-agent") or ""
+        return cls(context.origin.ip, said[:MAX_USER_AGENT] if isinstance(said, str) else "")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSession:
+    """A session as its person sees it."""
+
+    id: UUID
+    create_time: datetime
+    last_used_time: datetime | None
+    """Right within a minute; None: not since it was made."""
+    expire_time: datetime
+    ip: str
+    user_agent: str
 
 
 @dataclass(frozen=True, slots=True)

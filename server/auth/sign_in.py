@@ -83,7 +83,7 @@ class SignIn:
         user, org_id = account.user, account.org_id
         async with self._database.registration(org_id, user.id) as transaction:
             one_time = await self._use_password(transaction, account)
-            session = await self._sessions.open(transaction, user.id, org_id)
+            session = await self._sessions.open(transaction, context, user.id, org_id)
             organization = found(await organization_store.get(transaction, org_id))
             subject = ids.to_text(ids.SESSION, session.id)
             await entries.record(transaction, context, org_id, _ACTION, subject, actor_user_id=user.id)

@@ -1,7 +1,8 @@
-"""The SQL of people, passwords, sessions and signing keys."""
+"""The SQL of people, passwords and sessions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -9,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from server.auth.sessions import Session
+from server.auth.sessions import ListedSession, Session, SessionClient
 from server.auth.users import Account, User
 from server.storage.database import Transaction
 
@@ -53,12 +54,44 @@ USE_PASSWORD: Final = "UPDATE user_password SET use_time = $2 WHERE user_id = $1
 
 # A new session.
 INSERT_SESSION: Final = """
-INSERT INTO session (id, user_id, org_id, create_time, expire_time) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO session (id, user_id, org_id, create_time, expire_time, ip, user_agent) VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 
-# More time for a live session; no row where it is over.
+# More time for a live session, and where that was asked from; no row where it is over.
 EXTEND_SESSION: Final = """
-UPDATE session SET expire_time = $2 WHERE id = $1 AND revoke_time IS NULL AND expire_time > $3 RETURNING id
+UPDATE session SET expire_time = $2, last_used_time = $3, ip = $4, user_agent = $5
+WHERE id = $1 AND revoke_time IS NULL AND expire_time > $3 RETURNING id
+"""
+
+# A page of a person's sessions that can be used, newest first (ids grow with time).
+LIST_SESSIONS: Final = """
+SELECT id, create_time, last_used_time, expire_time, ip, user_agent FROM session
+WHERE user_id = $1 AND revoke_time IS NULL AND expire_time > $2 AND ($3::uuid IS NULL OR id < $3)
+ORDER BY id DESC LIMIT $4
+"""
+
+# When sessions were last used, for many at once. For role `keeper`. Rows are locked in one order, so that two processes
+# that write the same sessions wait for each other instead of for good.
+NOTE_USES: Final = """
+WITH held AS (
+    SELECT s.id, used.time FROM session s JOIN unnest($1::uuid[], $2::timestamptz[]) AS used (id, time) USING (id)
+    WHERE s.last_used_time IS NULL OR s.last_used_time < used.time
+    ORDER BY s.id FOR NO KEY UPDATE OF s)
+UPDATE session SET last_used_time = held.time FROM held WHERE session.id = held.id
+"""
+
+# Refresh tokens that expired a week ago: nobody's second use of one means anything any more. Some at a time.
+SWEEP_REFRESH_TOKENS: Final = """
+DELETE FROM refresh_token WHERE expire_time < now() - interval '7 days' AND session_id IN (
+    SELECT session_id FROM refresh_token WHERE expire_time < now() - interval '7 days' ORDER BY expire_time LIMIT 10000)
+"""
+
+# Sessions that expired as long ago and have no refresh token left. Some at a time.
+SWEEP_SESSIONS: Final = """
+DELETE FROM session WHERE id IN (
+    SELECT s.id FROM session s WHERE s.expire_time < now() - interval '7 days'
+        AND NOT EXISTS (SELECT FROM refresh_token t WHERE t.session_id = s.id)
+    ORDER BY s.expire_time LIMIT 10000)
 """
 
 # The end of a session; no row where it had ended before.
@@ -80,19 +113,6 @@ LOCK_REFRESH_TOKEN: Final = "SELECT expire_time, use_time FROM refresh_token WHE
 
 # The one use of a refresh token.
 USE_REFRESH_TOKEN: Final = "UPDATE refresh_token SET use_time = $2 WHERE digest = $1"
-
-# Lets one transaction at a time make the first signing key.
-LOCK_SIGNING_KEYS: Final = "SELECT pg_advisory_xact_lock(hashtext('tollbridge.signing_key'))"
-
-# All signing keys, newest first.
-LIST_SIGNING_KEYS: Final = """
-SELECT kid, sealed_private_key, public_key, retire_time FROM signing_key ORDER BY create_time DESC, kid
-"""
-
-# A new signing key.
-INSERT_SIGNING_KEY: Final = """
-INSERT INTO signing_key (kid, sealed_private_key, public_key, create_time) VALUES ($1, $2, $3, $4)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +139,6 @@ class RefreshTokenRow:
 
     expire_time: datetime
     use_time: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class SigningKeyRow:
-    """A signing key at rest."""
-
-    kid: str
-    sealed_private_key: bytes
-    public_key: bytes
-    retire_time: datetime | None
 
 
 async def lookup_account(statement: Transaction, login: str) -> Account | None:
@@ -193,15 +203,37 @@ async def use_password(transaction: Transaction, user_id: UUID, now: datetime) -
 
 
 async def insert_session(
-    transaction: Transaction, session_id: UUID, user_id: UUID, org_id: UUID, now: datetime, expire_time: datetime
+    transaction: Transaction, owner: TokenOwner, now: datetime, expire_time: datetime, client: SessionClient
 ) -> None:
     """A new session."""
-    await transaction.execute(INSERT_SESSION, session_id, user_id, org_id, now, expire_time)
+    values = (owner.session_id, owner.user_id, owner.org_id, now, expire_time, client.ip, client.user_agent)
+    await transaction.execute(INSERT_SESSION, *values)
 
 
-async def extend_session(transaction: Transaction, session_id: UUID, expire_time: datetime, now: datetime) -> bool:
-    """Gives a live session more time; False where it is over."""
-    return await transaction.fetchval(EXTEND_SESSION, session_id, expire_time, now) is not None
+async def extend_session(
+    transaction: Transaction, session_id: UUID, expire_time: datetime, now: datetime, client: SessionClient
+) -> bool:
+    """Gives a live session more time, and notes who asked; False where it is over."""
+    values = (session_id, expire_time, now, client.ip, client.user_agent)
+    return await transaction.fetchval(EXTEND_SESSION, *values) is not None
+
+
+async def list_sessions(
+    transaction: Transaction, user_id: UUID, now: datetime, before: UUID | None, limit: int
+) -> list[ListedSession]:
+    """The person's live sessions whose ids come before `before`, newest first."""
+    return [ListedSession(**dict(row)) for row in await transaction.fetch(LIST_SESSIONS, user_id, now, before, limit)]
+
+
+async def note_uses(transaction: Transaction, session_ids: Sequence[UUID], times: Sequence[datetime]) -> None:
+    """Writes when sessions were last used; a later time that is there stays. For role `keeper`."""
+    await transaction.execute(NOTE_USES, session_ids, times)
+
+
+async def sweep(transaction: Transaction) -> None:
+    """Deletes sessions and refresh tokens that expired a week ago, some 10,000 of each. For role `keeper`."""
+    await transaction.execute(SWEEP_REFRESH_TOKENS)
+    await transaction.execute(SWEEP_SESSIONS)
 
 
 async def revoke_session(transaction: Transaction, session_id: UUID, now: datetime) -> bool:
@@ -230,21 +262,6 @@ async def lock_refresh_token(transaction: Transaction, digest: bytes) -> Refresh
 async def use_refresh_token(transaction: Transaction, digest: bytes, now: datetime) -> None:
     """Notes the one use of a refresh token."""
     await transaction.execute(USE_REFRESH_TOKEN, digest, now)
-
-
-async def lock_signing_keys(transaction: Transaction) -> None:
-    """Waits for whoever makes the first signing key."""
-    await transaction.execute(LOCK_SIGNING_KEYS)
-
-
-async def signing_keys(transaction: Transaction) -> list[SigningKeyRow]:
-    """All signing keys, newest first."""
-    return [SigningKeyRow(**dict(row)) for row in await transaction.fetch(LIST_SIGNING_KEYS)]
-
-
-async def insert_signing_key(transaction: Transaction, row: SigningKeyRow, now: datetime) -> None:
-    """A new signing key."""
-    await transaction.execute(INSERT_SIGNING_KEY, row.kid, row.sealed_private_key, row.public_key, now)
 
 
 def user_of(row: asyncpg.Record) -> User:

@@ -103,11 +103,17 @@ def id_of(tenant: Tenant, resource: str) -> str:
         "tollbridge/Organization": tenant.organization_id,
         "tollbridge/Key": tenant.key_id,
         "tollbridge/User": tenant.user_id,
+        "tollbridge/Session": tenant.session_id,
     }[resource]
 
 
 def random_id(resource: str) -> str:
-    prefix = {"tollbridge/Organization": ids.ORGANIZATION, "tollbridge/Key": ids.KEY, "tollbridge/User": ids.USER}
+    prefix = {
+        "tollbridge/Organization": ids.ORGANIZATION,
+        "tollbridge/Key": ids.KEY,
+        "tollbridge/User": ids.USER,
+        "tollbridge/Session": ids.SESSION,
+    }
     return ids.to_text(prefix[resource], ids.uuid7())
 
 

@@ -269,10 +269,15 @@ async def test_forwarded_headers_reach_the_server_and_others_do_not() -> None:
         "tollbridge-origin-bin": "AAAA",
         "grpc-timeout": "1S",
         "Cookie": "a=b",
+        "User-Agent": "Browser/1 (ü)",
     }
     async with serving() as served:
         await served.json("GET", "/v1/things/a", headers=sent)
-        assert list(served.caller.calls[0].metadata) == [("idempotency-key", "k"), ("traceparent", "00-x")]
+        assert list(served.caller.calls[0].metadata) == [
+            ("idempotency-key", "k"),
+            ("traceparent", "00-x"),
+            ("x-user-agent", "Browser/1 (??)"),
+        ]
 
 
 async def test_a_body_that_stops_coming_is_408() -> None:

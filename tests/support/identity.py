@@ -23,6 +23,7 @@ from server.auth.registrar import Registrar
 from server.auth.service import AuthService
 from server.auth.session_book import SessionBook
 from server.auth.session_checker import SessionChecker
+from server.auth.session_list import SessionList
 from server.auth.sign_in import SignIn
 from server.auth.signing_keys import SigningKeys, ensure_signing_key
 from server.auth.throttle import AttemptThrottle
@@ -168,6 +169,9 @@ async def _assemble(
             sessions,
             People(database, directory),
             PasswordChanges(database, sessions, hasher, throttle, clock),
+            SessionList(database, sessions, clock),
+            signing_keys,
+            paginator,
         ),
         key_checker=key_checker,
         ring=ring,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -26,6 +28,8 @@ class Tenant:
     key: str
     """Secret of a key with scope `chat`."""
     key_id: str
+    session_id: str
+    """The session of `token`."""
 
 
 def make_tenant(served: Served, dollars: str = "") -> Tenant:
@@ -45,4 +49,12 @@ def make_tenant(served: Served, dollars: str = "") -> Tenant:
         account["refresh_token"],
         made["secret"],
         made["key"]["id"],
+        _session_of(token),
     )
+
+
+def _session_of(token: str) -> str:
+    """What the access token says of its session."""
+    payload = token.split(".")[1]
+    session_id: str = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sid"]
+    return session_id

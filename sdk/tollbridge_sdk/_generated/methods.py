@@ -9,6 +9,12 @@ AUTH_REGISTER: Final = Method("tollbridge.auth.v1.AuthService", "Register", Idem
 AUTH_LOGIN: Final = Method("tollbridge.auth.v1.AuthService", "Login", Idempotency.NONE, anonymous=True)
 AUTH_REFRESH: Final = Method("tollbridge.auth.v1.AuthService", "Refresh", Idempotency.NONE, anonymous=True)
 AUTH_LOGOUT: Final = Method("tollbridge.auth.v1.AuthService", "Logout", Idempotency.NONE)
+AUTH_LOGOUT_ALL: Final = Method("tollbridge.auth.v1.AuthService", "LogoutAll", Idempotency.NONE)
+AUTH_LIST_SESSIONS: Final = Method("tollbridge.auth.v1.AuthService", "ListSessions", Idempotency.SAFE)
+AUTH_REVOKE_SESSION: Final = Method("tollbridge.auth.v1.AuthService", "RevokeSession", Idempotency.NONE)
+AUTH_GET_JSON_WEB_KEY_SET: Final = Method(
+    "tollbridge.auth.v1.AuthService", "GetJsonWebKeySet", Idempotency.SAFE, anonymous=True
+)
 AUTH_GET_ME: Final = Method("tollbridge.auth.v1.AuthService", "GetMe", Idempotency.SAFE)
 AUTH_CHANGE_PASSWORD: Final = Method("tollbridge.auth.v1.AuthService", "ChangePassword", Idempotency.NONE)
 BILLING_GET_BALANCE: Final = Method("tollbridge.billing.v1.BillingService", "GetBalance", Idempotency.SAFE)
@@ -68,6 +74,10 @@ METHODS: Final = (
     AUTH_LOGIN,
     AUTH_REFRESH,
     AUTH_LOGOUT,
+    AUTH_LOGOUT_ALL,
+    AUTH_LIST_SESSIONS,
+    AUTH_REVOKE_SESSION,
+    AUTH_GET_JSON_WEB_KEY_SET,
     AUTH_GET_ME,
     AUTH_CHANGE_PASSWORD,
     BILLING_GET_BALANCE,

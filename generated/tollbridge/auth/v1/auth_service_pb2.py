@@ -26,12 +26,14 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tollbridge.auth.v1 import json_web_key_pb2 as tollbridge_dot_auth_dot_v1_dot_json__web__key__pb2
+from tollbridge.auth.v1 import session_pb2 as tollbridge_dot_auth_dot_v1_dot_session__pb2
 from tollbridge.auth.v1 import user_pb2 as tollbridge_dot_auth_dot_v1_dot_user__pb2
 from tollbridge.options.v1 import options_pb2 as tollbridge_dot_options_dot_v1_dot_options__pb2
 from tollbridge.organizations.v1 import organization_pb2 as tollbridge_dot_organizations_dot_v1_dot_organization__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tollbridge/auth/v1/auth_service.proto\x12\x12tollbridge.auth.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtollbridge/auth/v1/user.proto\x1a#tollbridge/options/v1/options.proto\x1a.tollbridge/organizations/v1/organization.proto\"\xe9\x02\n\x0fRegisterRequest\x12\x1c\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12 \n\x05\x65mail\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\x12)\n\x08password\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x08password\x12<\n\x08username\x18\x04 \x01(\tB \xbaH\x1dr\x1b\x32\x19^([A-Za-z0-9._-]{3,64})?$R\x08username\x12*\n\x0b\x64\x65scription\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x0b\x64\x65scription\x12\"\n\x07website\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x07website\x12\x1d\n\x05phone\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18\x32R\x05phone\x12>\n\x07\x61\x64\x64ress\x18\x08 \x01(\x0b\x32$.tollbridge.organizations.v1.AddressR\x07\x61\x64\x64ress\"\x7f\n\x0cLoginRequest\x12\x1e\n\x05\x65mail\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xfe\x01R\x05\x65mail\x12$\n\x08username\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xfe\x01R\x08username\x12)\n\x08password\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x08password\"D\n\x0eRefreshRequest\x12\x32\n\rrefresh_token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x04R\x0crefreshToken\"\xd6\x02\n\rSessionTokens\x12&\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\x0b\x61\x63\x63\x65ssToken\x12\x1d\n\ntoken_type\x18\x02 \x01(\tR\ttokenType\x12\x1d\n\nexpires_in\x18\x03 \x01(\x05R\texpiresIn\x12(\n\rrefresh_token\x18\x04 \x01(\tB\x03\x80\x01\x01R\x0crefreshToken\x12,\n\x04user\x18\x05 \x01(\x0b\x32\x18.tollbridge.auth.v1.UserR\x04user\x12M\n\x0corganization\x18\x06 \x01(\x0b\x32).tollbridge.organizations.v1.OrganizationR\x0corganization\x12\x38\n\x18password_change_required\x18\x07 \x01(\x08R\x16passwordChangeRequired\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"\x0e\n\x0cGetMeRequest\"\xc4\x02\n\rGetMeResponse\x12,\n\x04user\x18\x01 \x01(\x0b\x32\x18.tollbridge.auth.v1.UserR\x04user\x12M\n\x0corganization\x18\x02 \x01(\x0b\x32).tollbridge.organizations.v1.OrganizationR\x0corganization\x12\x35\n\x04role\x18\x03 \x01(\x0e\x32!.tollbridge.organizations.v1.RoleR\x04role\x12*\n\x06key_id\x18\x04 \x01(\tB\x13\xfa\x41\x10\n\x0etollbridge/KeyR\x05keyId\x12\x16\n\x06scopes\x18\x05 \x03(\tR\x06scopes\x12;\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\x83\x01\n\x15\x43hangePasswordRequest\x12\x38\n\x10\x63urrent_password\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x0f\x63urrentPassword\x12\x30\n\x0cnew_password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x0bnewPassword\"\x18\n\x16\x43hangePasswordResponse2\xce\x06\n\x0b\x41uthService\x12\x91\x01\n\x08Register\x12#.tollbridge.auth.v1.RegisterRequest\x1a!.tollbridge.auth.v1.SessionTokens\"=\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x03\xba\xbb\x18\ruser.register\xc8\xbb\x18\xc9\x01\x82\xd3\xe4\x93\x02\x16\"\x11/v1/auth/register:\x01*\x12\x84\x01\n\x05Login\x12 .tollbridge.auth.v1.LoginRequest\x1a!.tollbridge.auth.v1.SessionTokens\"6\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x03\xba\xbb\x18\x0esession.create\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth/login:\x01*\x12x\n\x07Refresh\x12\".tollbridge.auth.v1.RefreshRequest\x1a!.tollbridge.auth.v1.SessionTokens\"&\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x03\x82\xd3\xe4\x93\x02\x15\"\x10/v1/auth/refresh:\x01*\x12\x88\x01\n\x06Logout\x12!.tollbridge.auth.v1.LogoutRequest\x1a\".tollbridge.auth.v1.LogoutResponse\"7\xaa\xbb\x18\x03\n\x01\x02\xb0\xbb\x18\x03\xba\xbb\x18\x0esession.revoke\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/auth/logout:\x01*\x12m\n\x05GetMe\x12 .tollbridge.auth.v1.GetMeRequest\x1a!.tollbridge.auth.v1.GetMeResponse\"\x1f\xaa\xbb\x18\x04\n\x02\x02\x03\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/auth/me\x12\xaf\x01\n\x0e\x43hangePassword\x12).tollbridge.auth.v1.ChangePasswordRequest\x1a*.tollbridge.auth.v1.ChangePasswordResponse\"F\xaa\xbb\x18\x03\n\x01\x02\xb0\xbb\x18\x03\xba\xbb\x18\x14user.change_password\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/auth/password:change:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tollbridge/auth/v1/auth_service.proto\x12\x12tollbridge.auth.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%tollbridge/auth/v1/json_web_key.proto\x1a tollbridge/auth/v1/session.proto\x1a\x1dtollbridge/auth/v1/user.proto\x1a#tollbridge/options/v1/options.proto\x1a.tollbridge/organizations/v1/organization.proto\"\xe9\x02\n\x0fRegisterRequest\x12\x1c\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12 \n\x05\x65mail\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\x12)\n\x08password\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x08password\x12<\n\x08username\x18\x04 \x01(\tB \xbaH\x1dr\x1b\x32\x19^([A-Za-z0-9._-]{3,64})?$R\x08username\x12*\n\x0b\x64\x65scription\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fR\x0b\x64\x65scription\x12\"\n\x07website\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03R\x07website\x12\x1d\n\x05phone\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18\x32R\x05phone\x12>\n\x07\x61\x64\x64ress\x18\x08 \x01(\x0b\x32$.tollbridge.organizations.v1.AddressR\x07\x61\x64\x64ress\"\x7f\n\x0cLoginRequest\x12\x1e\n\x05\x65mail\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xfe\x01R\x05\x65mail\x12$\n\x08username\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xfe\x01R\x08username\x12)\n\x08password\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x08password\"D\n\x0eRefreshRequest\x12\x32\n\rrefresh_token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x04R\x0crefreshToken\"\xd6\x02\n\rSessionTokens\x12&\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\x0b\x61\x63\x63\x65ssToken\x12\x1d\n\ntoken_type\x18\x02 \x01(\tR\ttokenType\x12\x1d\n\nexpires_in\x18\x03 \x01(\x05R\texpiresIn\x12(\n\rrefresh_token\x18\x04 \x01(\tB\x03\x80\x01\x01R\x0crefreshToken\x12,\n\x04user\x18\x05 \x01(\x0b\x32\x18.tollbridge.auth.v1.UserR\x04user\x12M\n\x0corganization\x18\x06 \x01(\x0b\x32).tollbridge.organizations.v1.OrganizationR\x0corganization\x12\x38\n\x18password_change_required\x18\x07 \x01(\x08R\x16passwordChangeRequired\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"\x12\n\x10LogoutAllRequest\")\n\x11LogoutAllResponse\x12\x14\n\x05\x65nded\x18\x01 \x01(\x05R\x05\x65nded\"d\n\x13ListSessionsRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\tpageToken\"w\n\x14ListSessionsResponse\x12\x37\n\x08sessions\x18\x01 \x03(\x0b\x32\x1b.tollbridge.auth.v1.SessionR\x08sessions\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"H\n\x14RevokeSessionRequest\x12\x30\n\x02id\x18\x01 \x01(\tB \xfa\x41\x14\n\x12tollbridge/Session\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x17\n\x15RevokeSessionResponse\"\x19\n\x17GetJsonWebKeySetRequest\"N\n\x18GetJsonWebKeySetResponse\x12\x32\n\x04keys\x18\x01 \x03(\x0b\x32\x1e.tollbridge.auth.v1.JsonWebKeyR\x04keys\"\x0e\n\x0cGetMeRequest\"\xc4\x02\n\rGetMeResponse\x12,\n\x04user\x18\x01 \x01(\x0b\x32\x18.tollbridge.auth.v1.UserR\x04user\x12M\n\x0corganization\x18\x02 \x01(\x0b\x32).tollbridge.organizations.v1.OrganizationR\x0corganization\x12\x35\n\x04role\x18\x03 \x01(\x0e\x32!.tollbridge.organizations.v1.RoleR\x04role\x12*\n\x06key_id\x18\x04 \x01(\tB\x13\xfa\x41\x10\n\x0etollbridge/KeyR\x05keyId\x12\x16\n\x06scopes\x18\x05 \x03(\tR\x06scopes\x12;\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\x83\x01\n\x15\x43hangePasswordRequest\x12\x38\n\x10\x63urrent_password\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x0f\x63urrentPassword\x12\x30\n\x0cnew_password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x0bnewPassword\"\x18\n\x16\x43hangePasswordResponse2\xb3\x0b\n\x0b\x41uthService\x12\x91\x01\n\x08Register\x12#.tollbridge.auth.v1.RegisterRequest\x1a!.tollbridge.auth.v1.SessionTokens\"=\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x03\xba\xbb\x18\ruser.register\xc8\xbb\x18\xc9\x01\x82\xd3\xe4\x93\x02\x16\"\x11/v1/auth/register:\x01*\x12\x84\x01\n\x05Login\x12 .tollbridge.auth.v1.LoginRequest\x1a!.tollbridge.auth.v1.SessionTokens\"6\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x03\xba\xbb\x18\x0esession.create\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth/login:\x01*\x12x\n\x07Refresh\x12\".tollbridge.auth.v1.RefreshRequest\x1a!.tollbridge.auth.v1.SessionTokens\"&\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x03\x82\xd3\xe4\x93\x02\x15\"\x10/v1/auth/refresh:\x01*\x12\x88\x01\n\x06Logout\x12!.tollbridge.auth.v1.LogoutRequest\x1a\".tollbridge.auth.v1.LogoutResponse\"7\xaa\xbb\x18\x03\n\x01\x02\xb0\xbb\x18\x03\xba\xbb\x18\x0esession.revoke\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/auth/logout:\x01*\x12\x99\x01\n\tLogoutAll\x12$.tollbridge.auth.v1.LogoutAllRequest\x1a%.tollbridge.auth.v1.LogoutAllResponse\"?\xaa\xbb\x18\x03\n\x01\x02\xb0\xbb\x18\x03\xba\xbb\x18\x12session.revoke_all\x82\xd3\xe4\x93\x02\x18\"\x13/v1/auth/logout:all:\x01*\x12\x87\x01\n\x0cListSessions\x12\'.tollbridge.auth.v1.ListSessionsRequest\x1a(.tollbridge.auth.v1.ListSessionsResponse\"$\xaa\xbb\x18\x03\n\x01\x02\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/auth/sessions\x12\xa1\x01\n\rRevokeSession\x12(.tollbridge.auth.v1.RevokeSessionRequest\x1a).tollbridge.auth.v1.RevokeSessionResponse\";\xaa\xbb\x18\x03\n\x01\x02\xb0\xbb\x18\x03\xba\xbb\x18\x0esession.revoke\x82\xd3\xe4\x93\x02\x18*\x16/v1/auth/sessions/{id}\x12\x98\x01\n\x10GetJsonWebKeySet\x12+.tollbridge.auth.v1.GetJsonWebKeySetRequest\x1a,.tollbridge.auth.v1.GetJsonWebKeySetResponse\")\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12m\n\x05GetMe\x12 .tollbridge.auth.v1.GetMeRequest\x1a!.tollbridge.auth.v1.GetMeResponse\"\x1f\xaa\xbb\x18\x04\n\x02\x02\x03\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/auth/me\x12\xaf\x01\n\x0e\x43hangePassword\x12).tollbridge.auth.v1.ChangePasswordRequest\x1a*.tollbridge.auth.v1.ChangePasswordResponse\"F\xaa\xbb\x18\x03\n\x01\x02\xb0\xbb\x18\x03\xba\xbb\x18\x14user.change_password\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/auth/password:change:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,6 +66,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSIONTOKENS'].fields_by_name['access_token']._serialized_options = b'\200\001\001'
   _globals['_SESSIONTOKENS'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_SESSIONTOKENS'].fields_by_name['refresh_token']._serialized_options = b'\200\001\001'
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\020'
+  _globals['_REVOKESESSIONREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_REVOKESESSIONREQUEST'].fields_by_name['id']._serialized_options = b'\372A\024\n\022tollbridge/Session\272H\006r\004\020\001\030@'
   _globals['_GETMERESPONSE'].fields_by_name['key_id']._loaded_options = None
   _globals['_GETMERESPONSE'].fields_by_name['key_id']._serialized_options = b'\372A\020\n\016tollbridge/Key'
   _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['current_password']._loaded_options = None
@@ -78,30 +86,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['Refresh']._serialized_options = b'\252\273\030\003\n\001\001\260\273\030\003\202\323\344\223\002\025\"\020/v1/auth/refresh:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['Logout']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['Logout']._serialized_options = b'\252\273\030\003\n\001\002\260\273\030\003\272\273\030\016session.revoke\202\323\344\223\002\024\"\017/v1/auth/logout:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['LogoutAll']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['LogoutAll']._serialized_options = b'\252\273\030\003\n\001\002\260\273\030\003\272\273\030\022session.revoke_all\202\323\344\223\002\030\"\023/v1/auth/logout:all:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['ListSessions']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ListSessions']._serialized_options = b'\252\273\030\003\n\001\002\260\273\030\001\202\323\344\223\002\023\022\021/v1/auth/sessions'
+  _globals['_AUTHSERVICE'].methods_by_name['RevokeSession']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['RevokeSession']._serialized_options = b'\252\273\030\003\n\001\002\260\273\030\003\272\273\030\016session.revoke\202\323\344\223\002\030*\026/v1/auth/sessions/{id}'
+  _globals['_AUTHSERVICE'].methods_by_name['GetJsonWebKeySet']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['GetJsonWebKeySet']._serialized_options = b'\252\273\030\003\n\001\001\260\273\030\001\202\323\344\223\002\030\022\026/.well-known/jwks.json'
   _globals['_AUTHSERVICE'].methods_by_name['GetMe']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['GetMe']._serialized_options = b'\252\273\030\004\n\002\002\003\260\273\030\001\202\323\344\223\002\r\022\013/v1/auth/me'
   _globals['_AUTHSERVICE'].methods_by_name['ChangePassword']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['ChangePassword']._serialized_options = b'\252\273\030\003\n\001\002\260\273\030\003\272\273\030\024user.change_password\202\323\344\223\002\035\"\030/v1/auth/password:change:\001*'
-  _globals['_REGISTERREQUEST']._serialized_start=297
-  _globals['_REGISTERREQUEST']._serialized_end=658
-  _globals['_LOGINREQUEST']._serialized_start=660
-  _globals['_LOGINREQUEST']._serialized_end=787
-  _globals['_REFRESHREQUEST']._serialized_start=789
-  _globals['_REFRESHREQUEST']._serialized_end=857
-  _globals['_SESSIONTOKENS']._serialized_start=860
-  _globals['_SESSIONTOKENS']._serialized_end=1202
-  _globals['_LOGOUTREQUEST']._serialized_start=1204
-  _globals['_LOGOUTREQUEST']._serialized_end=1219
-  _globals['_LOGOUTRESPONSE']._serialized_start=1221
-  _globals['_LOGOUTRESPONSE']._serialized_end=1237
-  _globals['_GETMEREQUEST']._serialized_start=1239
-  _globals['_GETMEREQUEST']._serialized_end=1253
-  _globals['_GETMERESPONSE']._serialized_start=1256
-  _globals['_GETMERESPONSE']._serialized_end=1580
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=1583
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1714
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=1716
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=1740
-  _globals['_AUTHSERVICE']._serialized_start=1743
-  _globals['_AUTHSERVICE']._serialized_end=2589
+  _globals['_REGISTERREQUEST']._serialized_start=370
+  _globals['_REGISTERREQUEST']._serialized_end=731
+  _globals['_LOGINREQUEST']._serialized_start=733
+  _globals['_LOGINREQUEST']._serialized_end=860
+  _globals['_REFRESHREQUEST']._serialized_start=862
+  _globals['_REFRESHREQUEST']._serialized_end=930
+  _globals['_SESSIONTOKENS']._serialized_start=933
+  _globals['_SESSIONTOKENS']._serialized_end=1275
+  _globals['_LOGOUTREQUEST']._serialized_start=1277
+  _globals['_LOGOUTREQUEST']._serialized_end=1292
+  _globals['_LOGOUTRESPONSE']._serialized_start=1294
+  _globals['_LOGOUTRESPONSE']._serialized_end=1310
+  _globals['_LOGOUTALLREQUEST']._serialized_start=1312
+  _globals['_LOGOUTALLREQUEST']._serialized_end=1330
+  _globals['_LOGOUTALLRESPONSE']._serialized_start=1332
+  _globals['_LOGOUTALLRESPONSE']._serialized_end=1373
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1375
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1475
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1477
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1596
+  _globals['_REVOKESESSIONREQUEST']._serialized_start=1598
+  _globals['_REVOKESESSIONREQUEST']._serialized_end=1670
+  _globals['_REVOKESESSIONRESPONSE']._serialized_start=1672
+  _globals['_REVOKESESSIONRESPONSE']._serialized_end=1695
+  _globals['_GETJSONWEBKEYSETREQUEST']._serialized_start=1697
+  _globals['_GETJSONWEBKEYSETREQUEST']._serialized_end=1722
+  _globals['_GETJSONWEBKEYSETRESPONSE']._serialized_start=1724
+  _globals['_GETJSONWEBKEYSETRESPONSE']._serialized_end=1802
+  _globals['_GETMEREQUEST']._serialized_start=1804
+  _globals['_GETMEREQUEST']._serialized_end=1818
+  _globals['_GETMERESPONSE']._serialized_start=1821
+  _globals['_GETMERESPONSE']._serialized_end=2145
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=2148
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=2279
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=2281
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=2305
+  _globals['_AUTHSERVICE']._serialized_start=2308
+  _globals['_AUTHSERVICE']._serialized_end=3767
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,26 @@ class AuthServiceStub:
                 request_serializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
                 response_deserializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
                 _registered_method=True)
+        self.LogoutAll = channel.unary_unary(
+                '/tollbridge.auth.v1.AuthService/LogoutAll',
+                request_serializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.LogoutAllRequest.SerializeToString,
+                response_deserializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.LogoutAllResponse.FromString,
+                _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/tollbridge.auth.v1.AuthService/ListSessions',
+                request_serializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.RevokeSession = channel.unary_unary(
+                '/tollbridge.auth.v1.AuthService/RevokeSession',
+                request_serializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.SerializeToString,
+                response_deserializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.FromString,
+                _registered_method=True)
+        self.GetJsonWebKeySet = channel.unary_unary(
+                '/tollbridge.auth.v1.AuthService/GetJsonWebKeySet',
+                request_serializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.GetJsonWebKeySetRequest.SerializeToString,
+                response_deserializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.GetJsonWebKeySetResponse.FromString,
+                _registered_method=True)
         self.GetMe = channel.unary_unary(
                 '/tollbridge.auth.v1.AuthService/GetMe',
                 request_serializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.GetMeRequest.SerializeToString,
@@ -89,7 +109,8 @@ class AuthServiceServicer:
 
     def Refresh(self, request, context):
         """Trades a refresh token for new tokens of the same session. The old refresh token dies; using it again ends the
-        session.
+        session, everywhere within a second. Of two calls with one token at once exactly one gets tokens, and the other
+        ends the session, because nobody can tell a thief from a hurried client: a client must refresh one call at a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,6 +118,37 @@ class AuthServiceServicer:
 
     def Logout(self, request, context):
         """Ends the session of the access token that it is called with, everywhere within a second.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LogoutAll(self, request, context):
+        """Ends every session of the caller's person, the calling one too, everywhere within a second.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """Lists the caller's sessions that have neither ended nor expired, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeSession(self, request, context):
+        """Ends one of the caller's sessions: dead everywhere within a second. One that has ended, or somebody else's, answers
+        like an unknown one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetJsonWebKeySet(self, request, context):
+        """The public keys that access tokens are signed with now, soon, or were lately (RFC 7517). A token whose session ended
+        still verifies with them; only the platform itself knows sessions. May be cached for as long as its Cache-Control
+        says; a key is published that long before it signs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -139,6 +191,26 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.Logout,
                     request_deserializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.LogoutRequest.FromString,
                     response_serializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.LogoutResponse.SerializeToString,
+            ),
+            'LogoutAll': grpc.unary_unary_rpc_method_handler(
+                    servicer.LogoutAll,
+                    request_deserializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.LogoutAllRequest.FromString,
+                    response_serializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.LogoutAllResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.ListSessionsRequest.FromString,
+                    response_serializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'RevokeSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeSession,
+                    request_deserializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.FromString,
+                    response_serializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.SerializeToString,
+            ),
+            'GetJsonWebKeySet': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJsonWebKeySet,
+                    request_deserializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.GetJsonWebKeySetRequest.FromString,
+                    response_serializer=tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.GetJsonWebKeySetResponse.SerializeToString,
             ),
             'GetMe': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMe,
@@ -260,6 +332,114 @@ class AuthService:
             '/tollbridge.auth.v1.AuthService/Logout',
             tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
             tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LogoutAll(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollbridge.auth.v1.AuthService/LogoutAll',
+            tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.LogoutAllRequest.SerializeToString,
+            tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.LogoutAllResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollbridge.auth.v1.AuthService/ListSessions',
+            tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.ListSessionsRequest.SerializeToString,
+            tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollbridge.auth.v1.AuthService/RevokeSession',
+            tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.SerializeToString,
+            tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJsonWebKeySet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollbridge.auth.v1.AuthService/GetJsonWebKeySet',
+            tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.GetJsonWebKeySetRequest.SerializeToString,
+            tollbridge_dot_auth_dot_v1_dot_auth__service__pb2.GetJsonWebKeySetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,10 +26,24 @@ class AuthServiceStub:
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.SessionTokens]
     """Trades a refresh token for new tokens of the same session. The old refresh token dies; using it again ends the
-    session.
+    session, everywhere within a second. Of two calls with one token at once exactly one gets tokens, and the other
+    ends the session, because nobody can tell a thief from a hurried client: a client must refresh one call at a time.
     """
     Logout: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]
     """Ends the session of the access token that it is called with, everywhere within a second."""
+    LogoutAll: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutAllRequest, _auth_service_pb2.LogoutAllResponse]
+    """Ends every session of the caller's person, the calling one too, everywhere within a second."""
+    ListSessions: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ListSessionsRequest, _auth_service_pb2.ListSessionsResponse]
+    """Lists the caller's sessions that have neither ended nor expired, newest first."""
+    RevokeSession: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.RevokeSessionResponse]
+    """Ends one of the caller's sessions: dead everywhere within a second. One that has ended, or somebody else's, answers
+    like an unknown one.
+    """
+    GetJsonWebKeySet: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.GetJsonWebKeySetRequest, _auth_service_pb2.GetJsonWebKeySetResponse]
+    """The public keys that access tokens are signed with now, soon, or were lately (RFC 7517). A token whose session ended
+    still verifies with them; only the platform itself knows sessions. May be cached for as long as its Cache-Control
+    says; a key is published that long before it signs.
+    """
     GetMe: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.GetMeRequest, _auth_service_pb2.GetMeResponse]
     """Says who the caller is: the person behind an access token, or the organization and scopes of a key."""
     ChangePassword: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]
@@ -67,7 +81,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_auth_service_pb2.RefreshRequest, _abc.Awaitable[_auth_service_pb2.SessionTokens]],
     ) -> _abc.Awaitable[_auth_service_pb2.SessionTokens]:
         """Trades a refresh token for new tokens of the same session. The old refresh token dies; using it again ends the
-        session.
+        session, everywhere within a second. Of two calls with one token at once exactly one gets tokens, and the other
+        ends the session, because nobody can tell a thief from a hurried client: a client must refresh one call at a time.
         """
 
     @_abc_1.abstractmethod
@@ -77,6 +92,43 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_auth_service_pb2.LogoutRequest, _abc.Awaitable[_auth_service_pb2.LogoutResponse]],
     ) -> _abc.Awaitable[_auth_service_pb2.LogoutResponse]:
         """Ends the session of the access token that it is called with, everywhere within a second."""
+
+    @_abc_1.abstractmethod
+    def LogoutAll(
+        self,
+        request: _auth_service_pb2.LogoutAllRequest,
+        context: _aio.ServicerContext[_auth_service_pb2.LogoutAllRequest, _abc.Awaitable[_auth_service_pb2.LogoutAllResponse]],
+    ) -> _abc.Awaitable[_auth_service_pb2.LogoutAllResponse]:
+        """Ends every session of the caller's person, the calling one too, everywhere within a second."""
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _auth_service_pb2.ListSessionsRequest,
+        context: _aio.ServicerContext[_auth_service_pb2.ListSessionsRequest, _abc.Awaitable[_auth_service_pb2.ListSessionsResponse]],
+    ) -> _abc.Awaitable[_auth_service_pb2.ListSessionsResponse]:
+        """Lists the caller's sessions that have neither ended nor expired, newest first."""
+
+    @_abc_1.abstractmethod
+    def RevokeSession(
+        self,
+        request: _auth_service_pb2.RevokeSessionRequest,
+        context: _aio.ServicerContext[_auth_service_pb2.RevokeSessionRequest, _abc.Awaitable[_auth_service_pb2.RevokeSessionResponse]],
+    ) -> _abc.Awaitable[_auth_service_pb2.RevokeSessionResponse]:
+        """Ends one of the caller's sessions: dead everywhere within a second. One that has ended, or somebody else's, answers
+        like an unknown one.
+        """
+
+    @_abc_1.abstractmethod
+    def GetJsonWebKeySet(
+        self,
+        request: _auth_service_pb2.GetJsonWebKeySetRequest,
+        context: _aio.ServicerContext[_auth_service_pb2.GetJsonWebKeySetRequest, _abc.Awaitable[_auth_service_pb2.GetJsonWebKeySetResponse]],
+    ) -> _abc.Awaitable[_auth_service_pb2.GetJsonWebKeySetResponse]:
+        """The public keys that access tokens are signed with now, soon, or were lately (RFC 7517). A token whose session ended
+        still verifies with them; only the platform itself knows sessions. May be cached for as long as its Cache-Control
+        says; a key is published that long before it signs.
+        """
 
     @_abc_1.abstractmethod
     def GetMe(

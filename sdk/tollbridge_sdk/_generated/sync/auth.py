@@ -1,11 +1,12 @@
 # Generated from the protos by tools/sdk. Never edited: ./run generate makes it again.
 
 
+from collections.abc import Iterator
 from typing import Any, Unpack
 
-from tollbridge.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
+from tollbridge.auth.v1 import auth_service_pb2, auth_service_pb2_grpc, session_pb2
 from tollbridge_sdk._generated import methods
-from tollbridge_sdk.calls import Calls, Service, UnaryOptions
+from tollbridge_sdk.calls import Calls, Service, UnaryOptions, rows_of
 
 
 class Auth(Service):
@@ -37,7 +38,9 @@ class Auth(Service):
         self, request: auth_service_pb2.RefreshRequest, **options: Unpack[UnaryOptions]
     ) -> auth_service_pb2.SessionTokens:
         """Trades a refresh token for new tokens of the same session. The old refresh token dies; using it
-        again ends the session."""
+        again ends the session, everywhere within a second. Of two calls with one token at once exactly one
+        gets tokens, and the other ends the session, because nobody can tell a thief from a hurried client: a
+        client must refresh one call at a time."""
         return self._calls.unary(
             self._stub.Refresh, methods.AUTH_REFRESH, request, auth_service_pb2.SessionTokens, options
         )
@@ -51,6 +54,67 @@ class Auth(Service):
             methods.AUTH_LOGOUT,
             auth_service_pb2.LogoutRequest() if request is None else request,
             auth_service_pb2.LogoutResponse,
+            options,
+        )
+
+    def logout_all(
+        self, request: auth_service_pb2.LogoutAllRequest | None = None, **options: Unpack[UnaryOptions]
+    ) -> auth_service_pb2.LogoutAllResponse:
+        """Ends every session of the caller's person, the calling one too, everywhere within a second."""
+        return self._calls.unary(
+            self._stub.LogoutAll,
+            methods.AUTH_LOGOUT_ALL,
+            auth_service_pb2.LogoutAllRequest() if request is None else request,
+            auth_service_pb2.LogoutAllResponse,
+            options,
+        )
+
+    def list_sessions(
+        self, request: auth_service_pb2.ListSessionsRequest | None = None, **options: Unpack[UnaryOptions]
+    ) -> auth_service_pb2.ListSessionsResponse:
+        """Lists the caller's sessions that have neither ended nor expired, newest first."""
+        return self._calls.unary(
+            self._stub.ListSessions,
+            methods.AUTH_LIST_SESSIONS,
+            auth_service_pb2.ListSessionsRequest() if request is None else request,
+            auth_service_pb2.ListSessionsResponse,
+            options,
+        )
+
+    def list_all_sessions(
+        self, request: auth_service_pb2.ListSessionsRequest | None = None, **options: Unpack[UnaryOptions]
+    ) -> Iterator[session_pb2.Session]:
+        """Every row of `list_sessions` from the request's page on; pages are read as they are needed."""
+        return rows_of(
+            lambda page: self.list_sessions(page, **options),
+            auth_service_pb2.ListSessionsRequest() if request is None else request,
+            lambda page: page.sessions,
+        )
+
+    def revoke_session(
+        self, request: auth_service_pb2.RevokeSessionRequest, **options: Unpack[UnaryOptions]
+    ) -> auth_service_pb2.RevokeSessionResponse:
+        """Ends one of the caller's sessions: dead everywhere within a second. One that has ended, or somebody
+        else's, answers like an unknown one."""
+        return self._calls.unary(
+            self._stub.RevokeSession,
+            methods.AUTH_REVOKE_SESSION,
+            request,
+            auth_service_pb2.RevokeSessionResponse,
+            options,
+        )
+
+    def get_json_web_key_set(
+        self, request: auth_service_pb2.GetJsonWebKeySetRequest | None = None, **options: Unpack[UnaryOptions]
+    ) -> auth_service_pb2.GetJsonWebKeySetResponse:
+        """The public keys that access tokens are signed with now, soon, or were lately (RFC 7517). A token
+        whose session ended still verifies with them; only the platform itself knows sessions. May be cached
+        for as long as its Cache-Control says; a key is published that long before it signs."""
+        return self._calls.unary(
+            self._stub.GetJsonWebKeySet,
+            methods.AUTH_GET_JSON_WEB_KEY_SET,
+            auth_service_pb2.GetJsonWebKeySetRequest() if request is None else request,
+            auth_service_pb2.GetJsonWebKeySetResponse,
             options,
         )
 
