@@ -55,7 +55,7 @@ async def test_tokens_verify_with_the_published_set(identity: Identity, clock: M
     assert ("cache-control", f"public, max-age={CACHE_SECONDS}") in metadata
     key = keys[kid_of(tokens.access_token)]
     assert (key.key_type, key.algorithm_name, key.public_key_use) == ("OKP", "EdDSA", "sig")
-    options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
+    options: jwt.types.Options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
     claims = jwt.decode(tokens.access_token, key, ["EdDSA"], options, audience="tollbridge")
     assert claims["sub"] == tokens.user.id
     assert clock.now().timestamp() == claims["iat"]
