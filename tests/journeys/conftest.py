@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
 import grpc
 import pytest
 
-from bridge.app import Bridge
 from bridge.catalog import Catalog
-from bridge.grpc_caller import GrpcCaller
-from bridge.settings import BridgeSettings
-from server.foundation import ids
 from tests.contract.descriptors import IMAGE
 from tests.support.clients import Client, GrpcClient, RestClient
 from tests.support.scratch import scratch_folder
 from tests.support.served import Served, running
+from tests.support.split import split_of
+
+# Makes every service's descriptors known, which clients call by.
+Catalog.from_generated(IMAGE.read_bytes())
 
 TRANSPORTS = ("grpc", "bridge in process", "bridge over grpc")
 
@@ -39,27 +38,22 @@ def served(served_folder: Path) -> Iterator[Served]:
 
 @pytest.fixture(params=TRANSPORTS)
 async def client(request: pytest.FixtureRequest, served: Served) -> AsyncIterator[Client]:
-    """The same calls over native gRPC, the product's own bridge, and a bridge of ours over its gRPC port."""
+    """The same calls over native gRPC, the product's own bridge, and a bridge process before a server process."""
     async with AsyncExitStack() as stack:
         if request.param == "grpc":
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(served.grpc))
             yield GrpcClient(channel)
             return
-        url = served.http
-        if request.param == "bridge over grpc":
-            url = await stack.enter_async_context(remote_bridge(served))
+        url = request.getfixturevalue("split_url") if request.param == "bridge over grpc" else served.http
         session = await stack.enter_async_context(aiohttp.ClientSession())
         yield RestClient(request.param, session, url)
 
 
-@asynccontextmanager
-async def remote_bridge(served: Served) -> AsyncIterator[str]:
-    """A bridge in this process before the product's gRPC port; its base URL."""
-    catalog = Catalog.from_generated(IMAGE.read_bytes())
-    caller = GrpcCaller(served.grpc, catalog)
-    bridge = Bridge(BridgeSettings(), catalog, caller, new_request_id=lambda: ids.to_text("req", ids.uuid7()))
-    listening = socket.create_server(("127.0.0.1", 0))
-    await bridge.start(listening)
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    await bridge.stop(1.0)
-    await caller.aclose()
+@pytest.fixture(scope="session")
+def split_url(served: Served) -> Iterator[str]:
+    """A bridge before a server, two processes over the product's own database: its base URL.
+
+    They speak TLS, and the bridge proves itself by BRIDGE_SECRET.
+    """
+    with scratch_folder() as folder, split_of(served, folder) as (_, edge):
+        yield edge.facts["http"]

@@ -1,4 +1,4 @@
-"""The two transports in front of one pipeline."""
+"""The transports in front of one pipeline."""
 
 from __future__ import annotations
 
@@ -16,16 +16,26 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from bridge.caller import Call, Caller, Origin
 from bridge.catalog import Catalog
 from bridge.grpc_caller import GrpcCaller
+from bridge.origin_proof import proven_by
+from bridge.target import Target
 from cli.in_process_caller import InProcessCaller
+from cli.tls.certificate import CertificateFiles
+from cli.tls.contexts import grpc_credentials
+from cli.tls.live_certificate import LiveCertificate
 from server.foundation.clock import SystemClock
 from server.rpc.call_log import CallLog
 from server.rpc.errors import CredentialInvalidError
 from server.rpc.grpc_edge import SERVER_OPTIONS, GrpcEdge
 from server.rpc.methods import Method, method_table
+from server.rpc.origin_proof import OriginProof
 from server.rpc.pipeline import Pipeline
 from server.rpc.principal import Origin as ServerOrigin
 from server.rpc.principal import Principal, PrincipalKind
 from tests.rpc.echo import SERVICE, EchoServicer, image, request
+from tests.support.certificates import Authority
+from tests.support.scratch import scratch_folder
+
+SECRET = b"the secret of bridges and their servers"
 
 KEYS: Mapping[str, Principal] = {
     "good": Principal(PrincipalKind.API_KEY, UUID(int=1), frozenset({"echo.read"}), key_id=UUID(int=2)),
@@ -113,22 +123,41 @@ async def over_grpc() -> AsyncIterator[Wire]:
 
 
 @asynccontextmanager
-async def grpc_server(servicer: EchoServicer) -> AsyncIterator[int]:
+async def over_tls() -> AsyncIterator[Wire]:
+    """As between a bridge and a server on two machines: TLS, and BRIDGE_SECRET as the proof of the origin."""
+    servicer = EchoServicer()
+    with scratch_folder() as folder:
+        authority = Authority(folder)
+        pair = authority.issue("server")
+        live = LiveCertificate(CertificateFiles(pair.certificate, pair.key))
+        async with grpc_server(servicer, OriginProof(SystemClock(), SECRET), grpc_credentials(live)) as port:
+            catalog = Catalog.from_image(image())
+            credentials = grpc.ssl_channel_credentials(authority.file.read_bytes())
+            caller = GrpcCaller(Target(f"dns:///localhost:{port}", credentials), catalog, proven_by(SECRET))
+            yield Wire("tls", caller, servicer, catalog.methods[0].request_class)
+            await caller.aclose()
+
+
+@asynccontextmanager
+async def grpc_server(
+    servicer: EchoServicer, proof: OriginProof | None = None, credentials: grpc.ServerCredentials | None = None
+) -> AsyncIterator[int]:
     """A real gRPC server with the echo service and health, on a loopback port."""
     methods, pipeline = build(servicer)
     numbers = itertools.count()
     server = grpc.aio.server(options=[*SERVER_OPTIONS, ("grpc.so_reuseport", 0)])
-    server.add_generic_rpc_handlers((GrpcEdge(methods, pipeline, lambda: f"req_{next(numbers)}"),))
+    server.add_generic_rpc_handlers((GrpcEdge(methods, pipeline, lambda: f"req_{next(numbers)}", proof),))
     servicer_of_health = health.aio.HealthServicer()
     await servicer_of_health.set("", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer_of_health, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    address = "127.0.0.1:0"
+    port = server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
     await server.start()
     yield port
     await server.stop(None)
 
 
-TRANSPORTS = {"in_process": in_process, "grpc": over_grpc}
+TRANSPORTS = {"in_process": in_process, "grpc": over_grpc, "tls": over_tls}
 
 
 @pytest.fixture(params=sorted(TRANSPORTS))

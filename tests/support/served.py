@@ -95,7 +95,7 @@ def command(data_dir: Path, ready: Path, *more: str) -> list[str]:
 
 def environment(**changes: str) -> dict[str, str]:
     """Ours, without settings of the product that somebody may have set."""
-    ours = ("TOLLBRIDGE_", "DATABASE_", "REDIS_URL", "JWT_SECRET", "ENVIRONMENT", "HOST", "PORT")
+    ours = ("TOLLBRIDGE_", "DATABASE_", "REDIS_URL", "JWT_SECRET", "BRIDGE_SECRET", "ENVIRONMENT", "HOST", "PORT")
     return {**{name: value for name, value in os.environ.items() if not name.startswith(ours)}, **changes}
 
 

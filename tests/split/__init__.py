@@ -1,0 +1,1 @@
+"""Tests of the parts as processes of their own."""
