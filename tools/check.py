@@ -28,6 +28,7 @@ STEPS: dict[str, list[str]] = {
     "layers": ["lint-imports", "--no-logo"],
     "lint": ["ruff", "check", "."],
     "format": ["ruff", "format", "--check", "."],
+    "image": [sys.executable, "-m", "tools.image_rules"],
     "proto-lint": ["buf", "lint"],
     "proto-format": ["buf", "format", "proto", "--diff", "--exit-code"],
     "proto-breaking": ["buf", "breaking", "proto", "--against", RELEASED],
