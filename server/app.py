@@ -36,10 +36,9 @@ from server.auth.sign_in import SignIn
 from server.auth.signing_key_rotation import SigningKeyRotation
 from server.auth.signing_keys import RELOAD_SECONDS, SigningKeys
 from server.auth.throttle import PER_ADDRESS, AttemptThrottle
+from server.billing import leases
 from server.billing.accounts import Accounts
 from server.billing.adjustments import Adjustments
-from server.billing.holds import Holds
-from server.billing.processes import RunningProcess
 from server.billing.reaper import Reaper
 from server.billing.service import BillingService
 from server.chat.chat_calls import ChatCalls
@@ -84,8 +83,7 @@ from server.storage import invalidation, last_uses, outbox
 from server.storage.database import Database, Role
 from server.storage.invalidation import Invalidations
 from server.storage.schedule import Loop, Schedule, SharedLoop
-from server.usage.interrupted import InterruptedCalls
-from server.usage.metering import Meter
+from server.usage.process_books import ProcessBooks, abandoned_calls
 from server.usage.reports import UsageReports
 from server.usage.service import UsageService
 
@@ -209,10 +207,6 @@ class Server:
         self._ground = ground
         self._capabilities = capabilities
         database, clock = ground.database, ground.clock
-        self._process = RunningProcess(database, data_dir / "processes", ground.new_id())
-        self._holds = Holds(database, self._process.id)
-        self._reports = UsageReports(database, clock)
-        self._chat_calls = self._make_chat_calls()
         self._invalidations = Invalidations(
             database,
             ground.valkey,
@@ -223,6 +217,11 @@ class Server:
                 directory.INVALIDATION_KIND: capabilities.forget_organization,
             },
         )
+        journals = ground.settings.journal_dir or data_dir / "journal"
+        self._books = ProcessBooks(database, data_dir, journals, clock, ground.new_id, self._invalidations.hasten)
+        self._invalidations.listen(leases.INVALIDATION_KIND, self._books.leases.forget)
+        self._reports = UsageReports(database, clock, self._books.calls.flush)
+        self._chat_calls = self._make_chat_calls()
         authenticator = CredentialAuthenticator(
             capabilities.key_checker, capabilities.session_checker, capabilities.throttle
         )
@@ -236,7 +235,7 @@ class Server:
             FOREIGN_SERVICES,
             production=ground.settings.production,
         )
-        loops: list[Loop | SharedLoop] = [*self._loops(data_dir), *(shared_loops(ground) if run_jobs else ())]
+        loops: list[Loop | SharedLoop] = [*self._loops(), *(shared_loops(ground) if run_jobs else ())]
         self._schedule = Schedule(database, loops)
 
     @property
@@ -265,7 +264,7 @@ class Server:
         Raises OSError and `DatabaseUnavailableError`.
         """
         await self._capabilities.signing_keys.load()
-        await self._process.start(self._ground.clock.now())
+        await self._books.start()
         self._schedule.start()
         return await self._grpc.start(grpc_address)
 
@@ -279,7 +278,7 @@ class Server:
         await self._chat_calls.close()
         await self._schedule.stop()
         await self._capabilities.flush_uses()
-        await self._process.stop()
+        await self._books.stop(seconds)
 
     def _servicers(self) -> list[object]:
         """Every service, on one screen."""
@@ -301,8 +300,10 @@ class Server:
             PlanService(database, paginator),
             ModelService(parts.catalogue),
             ProfileService(ProfileBook(database, clock), paginator),
-            BillingService(database, clock, paginator, Adjustments(database, clock, ground.new_id)),
-            UsageService(database, paginator, self._reports),
+            BillingService(
+                database, clock, paginator, Adjustments(database, clock, ground.new_id), self._books.calls.flush
+            ),
+            UsageService(database, paginator, self._reports, self._books.calls.flush),
             ChatService(self._chat_calls),
         ]
         names = [PlatformService.NAME, *(getattr(servicer, "NAME", "") for servicer in servicers)]
@@ -328,24 +329,21 @@ class Server:
             raise SettingsError(str(error)) from error
         return ChatCalls(
             catalogue=self._capabilities.catalogue,
-            holds=self._holds,
-            meter=Meter(self._ground.database),
+            reservations=self._books.reservations,
+            book=self._books.calls,
             reports=self._reports,
             providers={"openai": OpenAIProvider(transport)},
             clock=self._ground.clock,
             new_id=self._ground.new_id,
         )
 
-    def _loops(self, data_dir: Path) -> list[Loop]:
-        database, clock = self._ground.database, self._ground.clock
-        reaper = Reaper(database, data_dir / "processes", self._process.id, InterruptedCalls(), self._holds.lost)
+    def _loops(self) -> list[Loop]:
         return [
-            Loop("heartbeat", _HEARTBEAT_SECONDS, lambda: self._process.beat(clock.now())),
             Loop("invalidation", 0.0, self._invalidations.run),
             Loop("key-uses", last_uses.FLUSH_SECONDS, self._capabilities.key_checker.uses.flush),
             Loop("session-uses", last_uses.FLUSH_SECONDS, self._capabilities.session_checker.uses.flush),
             Loop("signing-keys-load", RELOAD_SECONDS, self._capabilities.signing_keys.load),
-            Loop("reaper", _REAP_SECONDS, lambda: reaper.reap(clock.now())),
+            *self._books.loops(),
         ]
 
 
@@ -373,7 +371,9 @@ class Jobs:
     def __init__(self, ground: Ground, data_dir: Path) -> None:
         """`data_dir` is the servers', where their locks can be reached; another proves nobody dead."""
         self._ground = ground
-        reaper = Reaper(ground.database, data_dir / "processes", ground.new_id(), InterruptedCalls(), {})
+        journals = ground.settings.journal_dir or data_dir / "journal"
+        abandoned = abandoned_calls(ground.database, journals, ground.clock, ground.new_id)
+        reaper = Reaper(ground.database, data_dir / "processes", ground.new_id(), abandoned, {})
         loops: list[Loop | SharedLoop] = [
             Loop("reaper", _REAP_SECONDS, lambda: reaper.reap(ground.clock.now())),
             *shared_loops(ground),

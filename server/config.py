@@ -108,6 +108,12 @@ class Settings(EdgeSettings):
         validation_alias="REDIS_URL",
         description="Valkey, or Redis 7 or newer, `redis://host:6379/0`. Unset: an embedded Valkey.",
     )
+    journal_dir: Path | None = Field(
+        None,
+        validation_alias="JOURNAL_DIR",
+        description="Folder of the journals, which must outlive the process: calls are remembered there until the "
+        "database has them. Default: `journal` in the data directory.",
+    )
     key_prefix: str = Field("tb_live_", description="What API keys start with: letters, digits, `_` and `-`.")
     default_plan: str = Field("free", description="Plan of organizations that register.")
     open_registration: bool | None = Field(

@@ -13,6 +13,7 @@ import asyncpg
 
 from server.billing import hold_store, transfer_ids
 from server.billing.errors import BalanceInsufficientError, BalanceReservedError, NoSubscriptionError
+from server.billing.lease import Lease
 from server.rpc.errors import InternalError, UnavailableError
 from server.storage.database import Database, DatabaseUnavailableError
 
@@ -56,17 +57,25 @@ class Hold:
     """Nano-dollars that are left after it, over all accounts that may pay for the model. 0 where nothing is held."""
     plan_id: str = ""
     """The plan in force; empty where nothing is held."""
+    lease: Lease | None = None
+    """The lease that it was taken from; None for a hold of its own in the database, or where nothing is held."""
 
 
 class Holds:
     """Opens holds for the calls of one process. `usage.metering` closes them."""
 
     def __init__(
-        self, database: Database, process_id: UUID, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        database: Database,
+        process_id: UUID,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        recall: Callable[[UUID], Awaitable[None]] | None = None,
     ) -> None:
+        """`recall`: asks the holders of an organization's leases to give back what they can spare."""
         self._database = database
         self._process_id = process_id
         self._sleep = sleep
+        self._recall = recall
         self.lost: dict[UUID, datetime | None] = {}
         """Holds that were asked for and whose answer never came: nobody will settle them, so the reaper looks whether
         they were opened all the same. The value is when it first looked."""
@@ -93,6 +102,8 @@ class Holds:
         arguments = (org_id, hold_id, min(amount, _MOST), self._process_id, expire_time, call_id, model_id)
         about = (detail.key_id, detail.user_id, detail.request_id, detail.streamed, detail.create_time)
         row = await self._try(org_id, hold_id, *arguments, *about)
+        if row["outcome"] == "reserved" and self._recall is not None:
+            await self._recall(org_id)
         for wait in _WAITS:
             if row["outcome"] != "reserved":
                 break

@@ -13,32 +13,37 @@ from server.storage.database import Transaction
 
 # Says that a process lives.
 _INSERT: Final = """
-INSERT INTO process (id, host, lock_path, start_time, heartbeat_time) VALUES ($1, $2, $3, $4, $4)
+INSERT INTO process (id, host, lock_path, journal_path, start_time, heartbeat_time) VALUES ($1, $2, $3, $4, $5, $5)
 ON CONFLICT (id) DO UPDATE SET heartbeat_time = excluded.heartbeat_time
 """
 
-# Removes a process that left no hold open.
+# Removes a process that left no hold and no lease open.
 _DELETE_IF_DONE: Final = """
-DELETE FROM process WHERE id = $1 AND NOT EXISTS (SELECT FROM open_hold WHERE process_id = $1) RETURNING id
+DELETE FROM process
+WHERE id = $1 AND NOT EXISTS (SELECT FROM open_hold WHERE process_id = $1)
+  AND NOT EXISTS (SELECT FROM spend_lease WHERE process_id = $1)
+RETURNING id
 """
 
-# Processes that have been silent since a moment.
-_LIST_SILENT: Final = """
-SELECT id, host, lock_path, heartbeat_time FROM process WHERE heartbeat_time < $1 AND id <> $2 ORDER BY heartbeat_time
+# Every process but one, longest silent first.
+_LIST_OTHERS: Final = """
+SELECT id, host, lock_path, journal_path, heartbeat_time FROM process WHERE id <> $1 ORDER BY heartbeat_time
 """
 
 
-async def insert(transaction: Transaction, process_id: UUID, host: str, lock_path: str, now: datetime) -> None:
+async def insert(
+    transaction: Transaction, process_id: UUID, host: str, lock_path: str, journal_path: str, now: datetime
+) -> None:
     """Writes or renews the row."""
-    await transaction.execute(_INSERT, process_id, host, lock_path, now)
+    await transaction.execute(_INSERT, process_id, host, lock_path, journal_path, now)
 
 
 async def delete_if_done(transaction: Transaction, process_id: UUID) -> bool:
-    """Whether the row was removed, because no hold of it is open."""
+    """Whether the row was removed, because no hold and no lease of it is open."""
     return await transaction.fetchval(_DELETE_IF_DONE, process_id) is not None
 
 
-async def list_silent(transaction: Transaction, since: datetime, own: UUID) -> Sequence[asyncpg.Record]:
-    """Rows of (id, host, lock_path, heartbeat_time) of others, longest silent first."""
-    rows: Sequence[asyncpg.Record] = await transaction.fetch(_LIST_SILENT, since, own)
+async def list_others(transaction: Transaction, own: UUID) -> Sequence[asyncpg.Record]:
+    """Rows of (id, host, lock_path, journal_path, heartbeat_time) of others, longest silent first."""
+    rows: Sequence[asyncpg.Record] = await transaction.fetch(_LIST_OTHERS, own)
     return rows

@@ -28,16 +28,20 @@ class ProcessRow:
     id: UUID
     host: str
     lock_path: str
+    journal_path: str
+    """The folder of its journal; empty where it keeps none."""
     heartbeat_time: datetime
 
 
 class RunningProcess:
     """This process: holds its lock for life and tells the table that it lives."""
 
-    def __init__(self, database: Database, folder: Path, process_id: UUID) -> None:
-        """`folder` is DATA/processes, shared by every process of the deployment that can reach it."""
+    def __init__(self, database: Database, folder: Path, process_id: UUID, journal: Path | None = None) -> None:
+        """`folder` is DATA/processes, shared by every process of the deployment that can reach it; `journal` is the
+        folder of the process's journal."""
         self._database = database
         self._folder = folder
+        self._journal_path = "" if journal is None else str(journal.absolute())
         self.id = process_id
         self._lock: int | None = None
 
@@ -52,15 +56,16 @@ class RunningProcess:
         self._lock = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         async with self._database.privileged(Role.KEEPER) as transaction:
-            await process_store.insert(transaction, self.id, HOST, str(self.lock_path), now)
+            await process_store.insert(transaction, self.id, HOST, str(self.lock_path), self._journal_path, now)
 
     async def beat(self, now: datetime) -> None:
         """Tells the table that this process lives; writes the row anew where it is gone. Every few seconds."""
         async with self._database.privileged(Role.KEEPER) as transaction:
-            await process_store.insert(transaction, self.id, HOST, str(self.lock_path), now)
+            await process_store.insert(transaction, self.id, HOST, str(self.lock_path), self._journal_path, now)
 
-    async def stop(self) -> None:
-        """Takes back the row, unless holds are open (somebody else's reaper closes those), and lets go of the lock."""
+    async def stop(self) -> bool:
+        """Takes back the row, unless holds or leases are open (somebody else's reaper closes those), and lets go of the
+        lock. Whether the row is gone, and with it every need for the journal."""
         try:
             async with self._database.privileged(Role.KEEPER) as transaction:
                 gone = await process_store.delete_if_done(transaction, self.id)
@@ -68,6 +73,7 @@ class RunningProcess:
             self._release()
         if gone:
             self.lock_path.unlink(missing_ok=True)
+        return gone
 
     def _release(self) -> None:
         if self._lock is not None:

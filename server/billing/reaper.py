@@ -13,16 +13,19 @@ from typing import Final, Protocol
 from uuid import UUID
 
 import asyncpg
+import structlog
 
-from server.billing import hold_store, process_store
+from server.billing import hold_store, lease_store, process_store
 from server.billing.holds import HoldDetail
 from server.billing.processes import ProcessRow, prove_dead
 from server.storage.database import Database, Role, Transaction
 
 GRACE: Final = timedelta(seconds=60)
-"""How long a process has been silent, or a hold of our own seen expired, before anything is done."""
+"""How long a hold of our own has been seen expired before anything is done."""
 
 _BATCH: Final = 500
+
+_log = structlog.get_logger("billing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,16 @@ class AbandonedHold:
     detail: HoldDetail
 
 
-class AbandonedHoldCloser(Protocol):
-    """Voids a hold and writes its usage event; `usage` does, which billing knows nothing of."""
+class AbandonedCalls(Protocol):
+    """Settles what a dead process left behind; `usage` does, which billing knows nothing of."""
+
+    async def replay(self, row: ProcessRow, now: datetime) -> bool:
+        """Settles what the process's journal says; False where it kept one that cannot be found."""
+        ...
+
+    def forget(self, row: ProcessRow) -> None:
+        """Removes the journal of a process that has nothing open any more."""
+        ...
 
     async def close(self, transaction: Transaction, hold: AbandonedHold, now: datetime) -> None:
         """Runs one statement as the keeper. A hold that is closed already stays as it is."""
@@ -52,7 +63,7 @@ class Reaper:
         database: Database,
         folder: Path,
         process_id: UUID,
-        closer: AbandonedHoldCloser,
+        closer: AbandonedCalls,
         lost: MutableMapping[UUID, datetime | None],
     ) -> None:
         """`folder` is DATA/processes, `process_id` this process's own, `lost` the holds whose answer never came."""
@@ -64,14 +75,14 @@ class Reaper:
         self._expired_since: dict[UUID, datetime] = {}
 
     async def reap(self, now: datetime) -> int:
-        """Voids the holds of dead processes, 60 s after their last sign of life, and our own that outlived their call.
+        """Settles what dead processes left behind at once, and voids our own holds that outlived their call.
 
-        Other living processes' holds are never touched. Answers how many were closed. Raises
+        Other living processes' holds and leases are never touched. Answers how many holds were voided. Raises
         `DatabaseUnavailableError`; what was closed until then stays closed.
         """
         closed = await self._close_own(now) + await self._close_lost(now)
         async with self._database.privileged(Role.KEEPER) as transaction:
-            rows = await process_store.list_silent(transaction, now - GRACE, self._process_id)
+            rows = await process_store.list_others(transaction, self._process_id)
         for row in rows:
             closed += await self._bury(ProcessRow(**dict(row)), now)
         return closed
@@ -96,12 +107,26 @@ class Reaper:
         if dead is None:
             return 0
         with dead:
+            if row.journal_path and not await self._closer.replay(row, now):
+                # Its calls are known on another volume only: until that is mounted, nothing of it is given back.
+                _log.warning("the journal of a dead process is not here", process=str(row.id), host=row.host)
+                return 0
             closed = await self._close_all(row.id, now)
+            await self._close_leases(row.id)
             async with self._database.privileged(Role.KEEPER) as transaction:
                 gone = await process_store.delete_if_done(transaction, row.id)
             if gone:
+                self._closer.forget(row)
                 dead.remove()
         return closed
+
+    async def _close_leases(self, process_id: UUID) -> None:
+        """Gives back what is left of them: what they owed was drawn by the replay."""
+        async with self._database.privileged(Role.KEEPER) as transaction:
+            rows = await lease_store.list_of_process(transaction, process_id)
+        for row in rows:
+            async with self._database.statement(Role.KEEPER) as statement:
+                await lease_store.close(statement, row["org_id"], row["id"])
 
     async def _close_own(self, now: datetime) -> int:
         """Closes what has been seen expired for 60 s: after an outage, settlements that wait for it come first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from uuid import UUID
 
@@ -28,7 +29,16 @@ class BillingService:
 
     NAME = "tollbridge.billing.v1.BillingService"
 
-    def __init__(self, database: Database, clock: Clock, paginator: Paginator, adjustments: Adjustments) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        paginator: Paginator,
+        adjustments: Adjustments,
+        catch_up: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`catch_up` brings into the ledger what calls cost that ended in this process."""
+        self._catch_up = catch_up
         self._database = database
         self._clock = clock
         self._paginator = paginator
@@ -37,6 +47,7 @@ class BillingService:
     async def get_balance(self, _request: GetBalanceRequest, context: CallContext) -> balance_pb2.Balance:
         """The balance of the caller's organization."""
         org_id = context.principal.org_id
+        await self._catch_up()
         async with self._database.tenant(org_id) as transaction:
             return balances.to_proto(await balances.load(transaction, org_id, self._clock.now()))
 
@@ -60,6 +71,7 @@ class BillingService:
         org_id = context.principal.org_id
         span = spans.of(request)
         page = self._paginator.open(context, request.page_size, request.page_token, spans.filters(span))
+        await self._catch_up()
         async with self._database.tenant(org_id) as transaction:
             rows = await store.list_statement(transaction, org_id, span, _position(page.after), page.size + 1)
         movements = [transactions.from_row(row) for row in rows]

@@ -39,3 +39,18 @@ def excess_id(org_id: UUID, call_id: UUID) -> UUID:
 def adjustment_id(org_id: UUID, key: str) -> UUID:
     """An adjustment under a key that its caller chose."""
     return transfer_id(org_id, f"adjustment/{key}")
+
+
+def lease_id(org_id: UUID, step: UUID, kind: str) -> UUID:
+    """A transfer that opens ("pending") or closes ("void") what a lease has reserved; `step` is drawn for each."""
+    return transfer_id(org_id, f"lease/{kind}/{step.hex}")
+
+
+def draw_id(org_id: UUID, lease: UUID, batch: UUID) -> UUID:
+    """What one flush charges a lease."""
+    return transfer_id(org_id, f"draw/{lease.hex}/{batch.hex}")
+
+
+def draw_excess_id(org_id: UUID, lease: UUID, batch: UUID) -> UUID:
+    """What one flush charges the platform for a lease's calls."""
+    return transfer_id(org_id, f"draw-excess/{lease.hex}/{batch.hex}")

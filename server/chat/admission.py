@@ -10,7 +10,8 @@ from typing import Final
 from uuid import UUID
 
 from server.billing.errors import BalanceInsufficientError
-from server.billing.holds import Hold, HoldDetail, Holds
+from server.billing.holds import Hold, HoldDetail
+from server.billing.reservations import Reservations
 from server.chat.errors import ContextLengthExceededError
 from server.chat.prompt import Prompt
 from server.chat.tokenizers import Tokenizers, slices
@@ -48,9 +49,9 @@ class Admitted:
 class Admission:
     """Decides whether a call can be paid for, and holds the money."""
 
-    def __init__(self, holds: Holds, tokenizers: Tokenizers, hold_life: timedelta) -> None:
+    def __init__(self, reservations: Reservations, tokenizers: Tokenizers, hold_life: timedelta) -> None:
         """`hold_life`: when a hold expires; longer than any call lasts."""
-        self._holds = holds
+        self._reservations = reservations
         self._tokenizers = tokenizers
         self._hold_life = hold_life
 
@@ -86,8 +87,11 @@ class Admission:
         raise refusal
 
     async def _open(self, applicant: Applicant, amount: int) -> Hold:
+        taken = self._reservations.take(applicant.org_id, applicant.call_id, applicant.detail.model_id, amount)
+        if taken is not None:
+            return taken
         opening = asyncio.ensure_future(
-            self._holds.open(
+            self._reservations.open(
                 org_id=applicant.org_id,
                 call_id=applicant.call_id,
                 model_id=applicant.detail.model_id,

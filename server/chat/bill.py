@@ -12,7 +12,7 @@ import structlog
 
 from server.chat import lenient_json
 from server.chat.chunk import text_of
-from server.chat.prompt import Prompt
+from server.chat.prompt import BYTES_A_TOKEN, Prompt
 from server.chat.tally import Tally
 from server.chat.tokenizers import Tokenizers
 from server.models.prices import TokenCounts
@@ -31,8 +31,6 @@ class Bill:
     """Whether they were counted here."""
 
 
-_BYTES_A_TOKEN: Final = 4
-
 _log = structlog.get_logger("chat")
 
 _NOTHING: Final = Bill(TokenCounts(), estimated=False)
@@ -49,11 +47,8 @@ async def make_bill(tally: Tally, ending: str, prompt: Prompt, tokenizer: str | 
 
 
 def _bill_bytes(tally: Tally, prompt: Prompt) -> Bill:
-    text_bytes = prompt.byte_bound - prompt.media_tokens - prompt.markers
-    output = len(tally.answer) // _BYTES_A_TOKEN if tally.answer else tally.output
-    tokens = TokenCounts(
-        input=text_bytes // _BYTES_A_TOKEN + prompt.media_tokens, output=output, reasoning=tally.reasoning
-    )
+    output = len(tally.answer) // BYTES_A_TOKEN if tally.answer else tally.output
+    tokens = TokenCounts(input=prompt.estimate, output=output, reasoning=tally.reasoning)
     return Bill(tokens, estimated=True)
 
 
@@ -96,7 +91,7 @@ async def _count_answer(answer: bytes, tokenizer: str | None, tokenizers: Tokeni
         texts = list(_texts(lenient_json.read(answer)))
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         # JSON that was good enough to hand on, but nests deeper or has larger numbers than can be read here.
-        return len(answer) // _BYTES_A_TOKEN
+        return len(answer) // BYTES_A_TOKEN
     return await tokenizers.count(tokenizer, texts)
 
 

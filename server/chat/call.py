@@ -27,6 +27,7 @@ from server.chat.bill import Bill, make_bill
 from server.chat.errors import ProviderError, ProviderFailedError, ProviderMisconfiguredError, ProviderTimeoutError
 from server.chat.governed_body import GovernedBody
 from server.chat.profile_body import profiled, silence
+from server.chat.progress import Progress
 from server.chat.prompt import Prompt, measure
 from server.chat.providers.port import ChatProvider, ProviderAnswer
 from server.chat.settlements import Settlements
@@ -39,8 +40,9 @@ from server.foundation.ids import NewId
 from server.models.catalogue import CallableModel, Catalogue, TokenCounts
 from server.models.errors import ModelNotFoundError
 from server.rpc.context import CallContext
-from server.rpc.errors import ApiError, FieldViolation, rule
+from server.rpc.errors import ApiError, FieldViolation, UnavailableError, rule
 from server.storage.database import DatabaseUnavailableError
+from server.usage.call_book import CallBook
 from server.usage.metering import CLIENT_LEFT, COMPLETE, DEADLINE, PROVIDER_FAILED, MeteredCall, Settlement
 from server.usage.reports import Current, UsageReports
 
@@ -64,6 +66,7 @@ class Toolbox:
     providers: Mapping[str, ChatProvider]
     """Adapters by kind."""
     settlements: Settlements
+    book: CallBook
     reports: UsageReports
     tokenizers: Tokenizers
     clock: Clock
@@ -90,6 +93,9 @@ class ChatCall:
         self._first: list[bytes] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._too_long = False
+        self._progress = Progress(tools.book, self._call_id, self._tally)
+        self._settling: asyncio.Task[Settlement] | None = None
+        self._billed: MeteredCall | None = None
 
     async def __aenter__(self) -> Self:
         """Raises errors of admission, and of the provider before its first byte."""
@@ -123,12 +129,20 @@ class ChatCall:
             first, self._first = self._first, None
             return first
         try:
-            return await self._stream.read()
+            payloads = await self._stream.read()
         except ProviderError as error:
             self._silence(error)
             if self._too_long:
                 raise ProviderTimeoutError(self._found.provider.name, _TOO_LONG) from error
             raise
+        await self._before_handing_over()
+        return payloads
+
+    async def _before_handing_over(self) -> None:
+        """Nothing is handed over that a crash would make us forget, and the end of it only once it is safe."""
+        self._progress.note()
+        if self._tally.done:
+            await self._settle(COMPLETE, _OK)
 
     @property
     def _found(self) -> CallableModel:
@@ -144,7 +158,17 @@ class ChatCall:
         model = self._model = await self._find_model()
         self._body = profiled(self._body, model)
         prompt = self._prompt = measure(self._body, model)
+        self._tools.book.check_open()
         admitted = self._admitted = await self._tools.admission.admit(self._applicant(model), prompt, model)
+        self._tools.book.open(
+            admitted.hold,
+            self._call_id,
+            self._detail(model),
+            provider=model.provider.name,
+            prompt_tokens=prompt.estimate,
+            price=model.price,
+            profile=_profile_of(model),
+        )
         limit = admitted.answer_bound if admitted.clamped else None
         if limit is not None:
             self._context.initial_metadata.append((CLAMPED_HEADER, str(limit)))
@@ -169,6 +193,7 @@ class ChatCall:
             return
         self._stream = self._open_stream(model, admitted, self._upstream)
         self._first = await self._stream.read()
+        await self._before_handing_over()
         # One alarm for all later reads: a timeout around each would cost a sixth of the chunk.
         self._alarm = asyncio.get_running_loop().call_later(self._seconds_left(), self._end_too_long)
 
@@ -197,8 +222,11 @@ class ChatCall:
             raise
 
     def _applicant(self, model: CallableModel) -> Applicant:
+        return Applicant(self._context.principal.org_id, self._call_id, self._detail(model), self._abandon)
+
+    def _detail(self, model: CallableModel) -> HoldDetail:
         principal = self._context.principal
-        detail = HoldDetail(
+        return HoldDetail(
             model_id=model.id,
             key_id=principal.key_id,
             user_id=principal.user_id,
@@ -206,7 +234,6 @@ class ChatCall:
             streamed=self._body.streams,
             create_time=self._create_time,
         )
-        return Applicant(principal.org_id, self._call_id, detail, self._abandon)
 
     def _open_stream(self, model: CallableModel, admitted: Admitted, upstream: ProviderAnswer) -> AnswerStream:
         held = admitted.hold.amount > 0
@@ -242,27 +269,44 @@ class ChatCall:
             self._close_upstream()
             return
         ending, status = self._ending(error)
-        duration_ms = self._elapsed_ms()
-        metered: list[MeteredCall] = []
-
-        async def bill() -> MeteredCall:
-            metered.append(self._metered(await self._make_bill(ending), ending, status, duration_ms))
-            return metered[0]
-
         # Before anything else that could fail.
-        settling = self._tools.settlements.begin(self._admitted.hold, bill)
+        _ = self._begin_settling(ending, status)
         left = isinstance(error, asyncio.CancelledError | GeneratorExit)
         if left or ending != COMPLETE or self._was_cut:
             self._close_upstream()
         if left:
             return
         try:
-            settlement = await self._tools.settlements.wait(settling)
+            settlement = await self._settle(ending, status)
         finally:
             # Only now: the last bytes of a complete answer came meanwhile, so that its connection can be kept.
             self._close_upstream()
-        if metered:
-            await self._tell_outcome(metered[0], self._admitted, settlement)
+        if self._billed is not None:
+            await self._tell_outcome(self._billed, self._admitted, settlement)
+
+    async def _settle(self, ending: str, status: int) -> Settlement | None:
+        """What the call was charged; None where that takes longer than a moment, though it is safe that it will be.
+
+        Raises `UnavailableError` where nothing makes it safe: then its answer must not go out.
+        """
+        settlement = await self._tools.settlements.wait(self._begin_settling(ending, status))
+        if settlement is None and not self._tools.book.is_safe(self._call_id):
+            raise UnavailableError(f"call {self._call_id} is on no disk and in no database")
+        return settlement
+
+    def _begin_settling(self, ending: str, status: int) -> asyncio.Task[Settlement]:
+        """Settles in a task of its own, once; the first ending counts."""
+        if self._settling is not None:
+            return self._settling
+        assert self._admitted is not None, "only what was admitted is settled"
+        duration_ms = self._elapsed_ms()
+
+        async def bill() -> MeteredCall:
+            self._billed = self._metered(await self._make_bill(ending), ending, status, duration_ms)
+            return self._billed
+
+        self._settling = self._tools.settlements.begin(self._admitted.hold, bill)
+        return self._settling
 
     async def _tell_outcome(self, call: MeteredCall, admitted: Admitted, settlement: Settlement | None) -> None:
         asked = self._context.metadata.get(outcome.QUOTA_KEY) == outcome.TODAY

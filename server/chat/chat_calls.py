@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
-from server.billing.holds import Holds
+from server.billing.reservations import Reservations
 from server.chat.admission import Admission
 from server.chat.call import ChatCall, Toolbox
 from server.chat.governed_body import GovernedBody
@@ -18,7 +18,7 @@ from server.foundation.clock import Clock
 from server.foundation.ids import NewId
 from server.models.catalogue import Catalogue
 from server.rpc.context import CallContext
-from server.usage.metering import Meter
+from server.usage.call_book import CallBook
 from server.usage.reports import UsageReports
 
 LONGEST_CALL: Final = timedelta(minutes=30)
@@ -32,8 +32,8 @@ class ChatCalls:
         self,
         *,
         catalogue: Catalogue,
-        holds: Holds,
-        meter: Meter,
+        reservations: Reservations,
+        book: CallBook,
         reports: UsageReports,
         providers: Mapping[str, ChatProvider],
         clock: Clock,
@@ -45,9 +45,10 @@ class ChatCalls:
         tokenizers = Tokenizers()
         self._tools = Toolbox(
             catalogue=catalogue,
-            admission=Admission(holds, tokenizers, longest_call + _HOLD_SLACK),
+            admission=Admission(reservations, tokenizers, longest_call + _HOLD_SLACK),
             providers=providers,
-            settlements=Settlements(meter, sleep),
+            settlements=Settlements(book, sleep),
+            book=book,
             reports=reports,
             tokenizers=tokenizers,
             clock=clock,

@@ -13,6 +13,8 @@ from server.chat.governed_body import GovernedBody
 from server.chat.key_folding import shown
 from server.models.catalogue import CallableModel
 
+BYTES_A_TOKEN: Final = 4
+"""Of text, roughly."""
 _TEMPLATE_TOKENS: Final = 64
 """What templates add of their own: turn markers, a default system message."""
 _TOOL_TEMPLATE_TOKENS: Final = 512
@@ -49,6 +51,11 @@ class Prompt:
     extra_output: int
     """What each answer may be charged beyond its own limit: a prediction that was not used."""
     body: GovernedBody
+
+    @property
+    def estimate(self) -> int:
+        """Tokens that it comes to, roughly, where nothing better is known: four bytes a token, media at their most."""
+        return (self.byte_bound - self.media_tokens - self.markers) // BYTES_A_TOKEN + self.media_tokens
 
     def texts(self) -> Iterator[str]:
         """Every text that reaches the model. Media are left out."""

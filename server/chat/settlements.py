@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import asyncpg
 import structlog
@@ -19,7 +19,7 @@ from server.billing.holds import Hold
 from server.chat import metrics
 from server.rpc.errors import ApiError
 from server.storage.database import DatabaseUnavailableError
-from server.usage.metering import Meter, MeteredCall, Settlement
+from server.usage.metering import MeteredCall, Settlement
 
 PATIENCE_SECONDS: Final = 2.0
 """How long an answer waits for its settlement."""
@@ -29,11 +29,19 @@ _LONGEST_WAIT_SECONDS: Final = 30.0
 _FAILURES: Final = (DatabaseUnavailableError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
+class Settler(Protocol):
+    """What settles a call: `usage.call_book`."""
+
+    async def settle(self, hold: Hold, call: MeteredCall) -> Settlement:
+        """Charges the call. Asked again where it failed."""
+        ...
+
+
 class Settlements:
     """The settlements under way in one process."""
 
-    def __init__(self, meter: Meter, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        self._meter = meter
+    def __init__(self, settler: Settler, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._settler = settler
         self._sleep = sleep
         self._tasks: set[asyncio.Task[Any]] = set()
         self._log = structlog.get_logger("chat")
@@ -83,7 +91,7 @@ class Settlements:
         wait = _FIRST_WAIT_SECONDS
         while True:
             try:
-                settlement = await self._meter.settle(hold, call)
+                settlement = await self._settler.settle(hold, call)
             except Exception as error:  # noqa: BLE001 - whatever it is, a hold must not stay open for it
                 metrics.count_settle_failure()
                 facts = {} if isinstance(error, _FAILURES) else {"traceback": _traceback(error)}

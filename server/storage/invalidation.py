@@ -50,10 +50,14 @@ class Invalidations:
     def __init__(self, database: Database, bus: Redis, listeners: Mapping[str, Listener]) -> None:
         self._database = database
         self._bus = bus
-        self._listeners = listeners
+        self._listeners = dict(listeners)
         self._seen: set[int] = set()
         self._wake = asyncio.Event()
         self._log = structlog.get_logger("invalidation")
+
+    def listen(self, kind: str, listener: Listener) -> None:
+        """One more listener, for a kind that has none."""
+        self._listeners[kind] = listener
 
     async def poll(self) -> None:
         """Drops every entry that was announced since the last poll. Raises `DatabaseUnavailableError`."""

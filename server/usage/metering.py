@@ -17,6 +17,7 @@ from server.billing.holds import Hold
 from server.models.prices import Price, TokenCounts, cost
 from server.storage.database import Database, DatabaseUnavailableError, Role
 from server.usage import store
+from server.usage.settlement_row import MAX_COST, MAX_INT, bounded, clean, storable
 
 COMPLETE: Final = "complete"
 CLIENT_LEFT: Final = "client_left"
@@ -28,11 +29,9 @@ ENDINGS: Final = (COMPLETE, CLIENT_LEFT, PROVIDER_FAILED, DEADLINE, INTERRUPTED)
 _WAITS: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
 """Seconds between tries when the database is away."""
 
-_MAX_INT: Final = 2**31 - 1
-_MAX_TOKENS: Final = 2**40
-_MAX_COST: Final = 2**53
-_MAX_RAW_USAGE_BYTES: Final = 16_384
-_MAX_TEXT: Final = 200
+
+_REFUSED: Final = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
+"""Valid JSON that jsonb cannot hold (an escaped NUL, a lone surrogate, 1e999999): left out, money matters more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +101,17 @@ class Meter:
                 return await self._settle(Role.APP, arguments, call.profile)
             except (DatabaseUnavailableError, *LOST_RACES):
                 await self._sleep(wait)
-            except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
-                # Valid JSON that jsonb cannot hold (an escaped NUL, a lone surrogate, 1e999999): money matters more.
+            except _REFUSED:
                 arguments = (*arguments[:-1], None)
         return await self._settle(Role.APP, arguments, call.profile)
+
+    async def settle_for_dead(self, hold_id: UUID, call: MeteredCall) -> None:
+        """Settles the call of a process that is dead. Raises `DatabaseUnavailableError`."""
+        arguments = settlement_arguments(hold_id, call)
+        try:
+            await self._settle(Role.KEEPER, arguments, call.profile)
+        except _REFUSED:
+            await self._settle(Role.KEEPER, (*arguments[:-1], None), call.profile)
 
     async def _settle(self, role: Role, arguments: tuple[object, ...], profile: str) -> Settlement:
         async with self._database.statement(role) as transaction:
@@ -115,25 +121,25 @@ class Meter:
 
 def settlement_arguments(hold_id: UUID | None, call: MeteredCall) -> tuple[object, ...]:
     """The arguments of settle_call, in its order; the provider's usage last."""
-    org_id, price, tokens = call.org_id, call.price, _bounded(call.tokens)
+    org_id, price, tokens = call.org_id, call.price, bounded(call.tokens)
     return (
         org_id,
         hold_id,
         None if hold_id is None else transfer_ids.close_id(org_id, call.id),
         None if hold_id is None else transfer_ids.spill_id(org_id, call.id),
         None if hold_id is None else transfer_ids.excess_id(org_id, call.id),
-        0 if price is None else min(cost(price, tokens), _MAX_COST),
+        0 if price is None else min(cost(price, tokens), MAX_COST),
         call.id,
         call.key_id,
         call.user_id,
         call.model_id,
         call.provider,
-        _clean(call.provider_call_id),
+        clean(call.provider_call_id),
         call.request_id,
         call.attempt,
         call.create_time,
-        min(call.duration_ms, _MAX_INT),
-        min(call.first_token_ms, _MAX_INT),
+        min(call.duration_ms, MAX_INT),
+        min(call.first_token_ms, MAX_INT),
         call.streamed,
         call.ending,
         call.estimated,
@@ -145,31 +151,5 @@ def settlement_arguments(hold_id: UUID | None, call: MeteredCall) -> tuple[objec
         tokens.reasoning,
         None if price is None else price.version,
         None if price is None else price.markup_version,
-        _storable(call.raw_usage),
+        storable(call.raw_usage),
     )
-
-
-def _bounded(tokens: TokenCounts) -> TokenCounts:
-    """The counts, where a provider's numbers are absurd cut to what the columns and sums can hold."""
-    if tokens.total <= _MAX_TOKENS:
-        return tokens
-    return TokenCounts(
-        min(tokens.input, _MAX_TOKENS),
-        min(tokens.cache_read, _MAX_TOKENS),
-        min(tokens.cache_write, _MAX_TOKENS),
-        min(tokens.output, _MAX_TOKENS),
-        min(tokens.reasoning, _MAX_TOKENS),
-    )
-
-
-def _clean(text: str) -> str:
-    """A provider's text as a column can hold it: no NUL, no lone surrogate, at most 200 characters."""
-    if text.isascii() and text.isprintable():
-        return text[:_MAX_TEXT]
-    return text.encode("utf-8", "replace").decode().replace("\x00", "")[:_MAX_TEXT]
-
-
-def _storable(raw_usage: bytes | None) -> str | None:
-    if raw_usage is None or len(raw_usage) > _MAX_RAW_USAGE_BYTES:
-        return None
-    return raw_usage.decode("utf-8", "replace")

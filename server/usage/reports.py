@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -60,13 +60,16 @@ class Stats:
 class UsageReports:
     """Reads usage of one organization at a time."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, catch_up: Callable[[], Awaitable[None]]) -> None:
+        """`catch_up` brings calls that ended in this process into the database."""
+        self._catch_up = catch_up
         self._database = database
         self._clock = clock
 
     async def current(self, org_id: UUID) -> Current:
         """Today and this month so far."""
         now = self._clock.now()
+        await self._catch_up()
         async with self._database.tenant(org_id) as transaction:
             zone, _ = await _calendar(transaction, org_id)
             spans = [windows.window(span, now, zone) for span in (windows.Span.DAY, windows.Span.MONTH)]
@@ -83,6 +86,7 @@ class UsageReports:
         Whether older ones follow is told beside; the last is the one in which the organization was made.
         """
         time = self._clock.now() if before is None else before - timedelta(microseconds=1)
+        await self._catch_up()
         async with self._database.tenant(org_id) as transaction:
             zone, create_time = await _calendar(transaction, org_id)
             wanted, more = _back(windows.window(span, time, zone), span, zone, create_time, limit)
@@ -94,6 +98,7 @@ class UsageReports:
         Raises `InvalidArgumentError` where the start is not before the end.
         """
         window = _stats_window(span, self._clock.now())
+        await self._catch_up()
         async with self._database.tenant(org_id) as transaction:
             period = (await _sums(transaction, org_id, [window]))[0]
             models = await store.sum_by_model(transaction, org_id, window.start, window.end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -29,7 +30,15 @@ class UsageService:
 
     NAME = "tollbridge.usage.v1.UsageService"
 
-    def __init__(self, database: Database, paginator: Paginator, reports: UsageReports) -> None:
+    def __init__(
+        self,
+        database: Database,
+        paginator: Paginator,
+        reports: UsageReports,
+        catch_up: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`catch_up` brings calls that ended in this process into the database."""
+        self._catch_up = catch_up
         self._database = database
         self._paginator = paginator
         self._reports = reports
@@ -78,6 +87,7 @@ class UsageService:
         if request.key_id and key_id is None:
             return pb.ListUsageEventsResponse()
         wanted = EventFilter(span, request.model, key_id)
+        await self._catch_up()
         async with self._database.tenant(org_id) as transaction:
             rows = await events.load_page(transaction, org_id, wanted, _event_position(page), page.size + 1)
         shown, more = rows[: page.size], len(rows) > page.size

@@ -14,7 +14,7 @@ from server.foundation.ids import uuid7
 from server.models.prices import TokenCounts
 from server.rpc import validation
 from server.rpc.errors import ApiError, InvalidArgumentError, InvalidPageTokenError, NotFoundError
-from tests.billing.books import PAGINATOR, Books, context_of
+from tests.billing.books import PAGINATOR, Books, context_of, nothing_waits
 from tollbridge.billing.v1.balance_pb2 import Transaction
 from tollbridge.billing.v1.billing_service_pb2 import (
     AdjustBalanceRequest,
@@ -29,7 +29,9 @@ LIST = "/tollbridge.billing.v1.BillingService/ListTransactions"
 @pytest.fixture
 def service(books: Books) -> BillingService:
     """The service as it is assembled."""
-    return BillingService(books.database, books.clock, PAGINATOR, Adjustments(books.database, books.clock, uuid7))
+    return BillingService(
+        books.database, books.clock, PAGINATOR, Adjustments(books.database, books.clock, uuid7), nothing_waits
+    )
 
 
 async def adjust(service: BillingService, books: Books, request: AdjustBalanceRequest) -> AdjustBalanceResponse:

@@ -21,6 +21,7 @@ from server.foundation.ids import uuid7
 from server.models.prices import TokenCounts
 from server.rpc.errors import UnavailableError
 from server.usage.interrupted import InterruptedCalls
+from server.usage.process_books import abandoned_calls
 from tests.billing.books import FAR, MODEL, Books
 
 HOLD_LOCK = (
@@ -45,6 +46,11 @@ def living_process(folder: Path, process_id: UUID) -> Iterator[subprocess.Popen[
             process.kill()
 
 
+def abandoned(books: Books, folder: Path) -> InterruptedCalls:
+    """What settles for the dead; the processes of these tests keep no journal."""
+    return abandoned_calls(books.database, folder / "journal", books.clock, uuid7)
+
+
 async def hold_of(books: Books, process_id: UUID, folder: Path, org_id: UUID, amount: int) -> UUID:
     """A call of that process, with a hold; the process is in the table, heard of just now."""
     now, call_id = books.clock.now(), uuid7()
@@ -64,7 +70,7 @@ async def hold_of(books: Books, process_id: UUID, folder: Path, org_id: UUID, am
 
 async def test_holds_of_a_killed_process_are_voided_and_flagged(books: Books, tmp_path: Path) -> None:
     org_id, process_id = await books.organization(promo=100), uuid7()
-    reaper = Reaper(books.database, tmp_path, books.process_id, InterruptedCalls(), {})
+    reaper = Reaper(books.database, tmp_path, books.process_id, abandoned(books, tmp_path), {})
     with living_process(tmp_path, process_id) as process:
         call_id = await hold_of(books, process_id, tmp_path, org_id, 60)
         now = books.clock.now()
@@ -72,10 +78,9 @@ async def test_holds_of_a_killed_process_are_voided_and_flagged(books: Books, tm
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
 
-    too_early = await reaper.reap(now + GRACE / 2)
-    dead = await reaper.reap(now + 2 * GRACE)
+    dead = await reaper.reap(now)
 
-    assert (alive, too_early, dead) == (0, 0, 1)
+    assert (alive, dead) == (0, 1)
     balance = await books.balance(org_id)
     assert (balance.posted, balance.reserved) == (100, 0)
     event = await books.owner.fetchrow("SELECT * FROM usage_event")
@@ -91,7 +96,7 @@ async def test_holds_of_a_killed_process_are_voided_and_flagged(books: Books, tm
 async def test_a_settlement_after_the_reaper_changes_nothing(books: Books, tmp_path: Path) -> None:
     org_id = await books.organization(promo=100)
     call_id, hold = await books.hold(org_id, 60)
-    reaper = Reaper(books.database, tmp_path, books.process_id, InterruptedCalls(), {})
+    reaper = Reaper(books.database, tmp_path, books.process_id, abandoned(books, tmp_path), {})
 
     now = books.clock.now()
     closed = [await reaper.reap(now + FAR + seen) for seen in (-GRACE, GRACE / 2, GRACE, 2 * GRACE)]
@@ -106,7 +111,7 @@ async def test_a_settlement_after_the_reaper_changes_nothing(books: Books, tmp_p
 async def test_a_process_whose_lock_cannot_be_found_is_not_called_dead(books: Books, tmp_path: Path) -> None:
     org_id = await books.organization(promo=100)
     await hold_of(books, uuid7(), tmp_path, org_id, 60)
-    reaper = Reaper(books.database, tmp_path, books.process_id, InterruptedCalls(), {})
+    reaper = Reaper(books.database, tmp_path, books.process_id, abandoned(books, tmp_path), {})
 
     assert await reaper.reap(books.clock.now() + timedelta(days=1)) == 0
     assert (await books.balance(org_id)).reserved == 60
@@ -119,7 +124,7 @@ async def test_a_data_directory_that_moved_to_another_host_is_recognised(books: 
     with living_process(tmp_path, process_id):
         pass
 
-    closed = await Reaper(books.database, tmp_path, uuid7(), InterruptedCalls(), {}).reap(
+    closed = await Reaper(books.database, tmp_path, uuid7(), abandoned(books, tmp_path), {}).reap(
         books.clock.now() + timedelta(days=1)
     )
 
@@ -134,7 +139,7 @@ async def test_a_process_is_known_while_it_runs(books: Books, tmp_path: Path) ->
     await process.start(now)
     await process.beat(now + timedelta(seconds=5))
     row = await books.owner.fetchrow("SELECT * FROM process")
-    other = Reaper(books.database, tmp_path / "processes", uuid7(), InterruptedCalls(), {})
+    other = Reaper(books.database, tmp_path / "processes", uuid7(), abandoned(books, tmp_path), {})
     while_alive = await other.reap(now + timedelta(days=1))
     await process.stop()
 
@@ -152,7 +157,9 @@ async def test_a_process_that_stops_with_open_holds_leaves_them_to_the_reaper(bo
     await books.hold(org_id, 60)
 
     await process.stop()
-    closed = await Reaper(books.database, tmp_path, uuid7(), InterruptedCalls(), {}).reap(books.clock.now() + 2 * GRACE)
+    closed = await Reaper(books.database, tmp_path, uuid7(), abandoned(books, tmp_path), {}).reap(
+        books.clock.now() + 2 * GRACE
+    )
 
     assert closed == 1
     assert (await books.balance(org_id)).reserved == 0
@@ -177,7 +184,7 @@ async def test_a_hold_whose_answer_was_lost_is_given_back(books: Books, tmp_path
         org_id=org_id, call_id=call_id, model_id=MODEL, amount=10, expire_time=now + FAR, detail=detail
     )
     assert opened.id in holds.lost
-    reaper = Reaper(books.database, tmp_path, books.process_id, InterruptedCalls(), holds.lost)
+    reaper = Reaper(books.database, tmp_path, books.process_id, abandoned(books, tmp_path), holds.lost)
     assert await reaper.reap(now) == 1
     assert await books.count("open_hold") == 0
     await reaper.reap(now + 2 * GRACE)

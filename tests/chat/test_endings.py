@@ -14,7 +14,8 @@ import pytest
 import structlog
 from google.api.httpbody_pb2 import HttpBody
 
-from server.billing.holds import Hold, Holds
+from server.billing.holds import Hold
+from server.billing.reservations import Reservations
 from server.chat.errors import ProviderFailedError, ProviderTimeoutError
 from server.chat.providers.http1.patience import Patience
 from server.chat.providers.openai import OpenAIAnswer
@@ -136,29 +137,38 @@ async def test_leaving_before_anything_was_sent_costs_nothing(bench: Workbench, 
     assert spent == sum(event.cost for event in charged)
 
 
-class _SlowHolds(Holds):
-    """Holds whose answer is late: the money is set aside before the call hears of it."""
+class _SlowReservations(Reservations):
+    """Reservations whose answer is late: the money is set aside before the call hears of it."""
 
-    opened: asyncio.Event
-    answer: asyncio.Event
+    def __init__(self, plain: Reservations) -> None:
+        self.plain = plain
+        self.opened, self.answer = asyncio.Event(), asyncio.Event()
+
+    def take(self, *_: object) -> Hold | None:
+        return None
 
     async def open(self, **wanted: Any) -> Hold:
-        hold = await super().open(**wanted)
+        hold = await self.plain.open(**wanted)
         self.opened.set()
         await self.answer.wait()
         return hold
 
 
 async def test_leaving_while_the_hold_opens_gives_it_back(database: TestDatabase, provider: ProviderDouble) -> None:
-    _SlowHolds.opened, _SlowHolds.answer = asyncio.Event(), asyncio.Event()
-    async with open_workbench(database, holds=_SlowHolds) as bench:
+    slow: list[_SlowReservations] = []
+
+    def slowed(plain: Reservations) -> Reservations:
+        slow.append(_SlowReservations(plain))
+        return slow[0]
+
+    async with open_workbench(database, reservations=slowed) as bench:
         await bench.add_model(ModelRow(), provider.url)
         asking = asyncio.create_task(bench.chat(ask()))
-        await _SlowHolds.opened.wait()
+        await slow[0].opened.wait()
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        assert await bench.open_holds() == 1
-        _SlowHolds.answer.set()
+        assert await bench.held() > 0
+        slow[0].answer.set()
         assert await bench.spent() == 0
         assert (await bench.event()).ending == "client_left"
         assert provider.requests == []
@@ -176,7 +186,7 @@ async def test_leaving_while_connecting_costs_nothing(bench: Workbench) -> None:
             waiting.connect_ex(listener.getsockname())
         await bench.add_model(ModelRow(id="full"), f"http://127.0.0.1:{listener.getsockname()[1]}/v1")
         asking = asyncio.create_task(bench.chat(ask(model="full")))
-        while await bench.open_holds() == 0:
+        while await bench.held() == 0:
             pass
         for _ in range(100):
             await asyncio.sleep(0)

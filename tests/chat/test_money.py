@@ -191,7 +191,7 @@ async def test_what_has_no_maximum_is_refused(
         await bench.chat(ask(**more))
     assert refused.value.fields[0].field == field
     assert provider.requests == []
-    assert await bench.open_holds() == 0
+    assert await bench.held() == 0
 
 
 async def test_parts_with_a_maximum_are_held_for(bench: Workbench, provider: ProviderDouble) -> None:
@@ -229,7 +229,7 @@ async def test_many_calls_never_overspend(bench: Workbench, provider: ProviderDo
     succeeded = sum(await asyncio.gather(*(call() for _ in range(40))))
     assert 9 <= succeeded <= 10
     assert sum(event.cost for event in await bench.events()) <= 10 * cost
-    assert await bench.open_holds() == 0
+    assert await bench.held() == 0
 
 
 async def test_text_is_counted_as_the_vocabulary_has_it() -> None:

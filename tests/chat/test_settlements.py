@@ -18,13 +18,13 @@ from server.foundation.ids import uuid7
 from server.models.prices import TokenCounts
 from server.rpc.errors import UnavailableError
 from server.storage.database import DatabaseUnavailableError
-from server.usage.metering import Meter, MeteredCall, Settlement
+from server.usage.metering import MeteredCall, Settlement
 
 _ORG = UUID(int=1)
 _HOLD = Hold(uuid7(), _ORG, UUID(int=2), "wallet", 100, 0)
 
 
-class _Away(Meter):
+class _Away:
     """A meter whose database is away for some tries."""
 
     def __init__(self, tries: int, error: Exception | None = None, excess: int = 0) -> None:

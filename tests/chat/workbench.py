@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 from google.api.httpbody_pb2 import HttpBody
 
-from server.billing.holds import Holds
+from server.billing.reservations import Reservations
 from server.chat.chat_calls import LONGEST_CALL, ChatCalls
 from server.chat.outcome import METADATA_KEY
 from server.chat.providers.http1.patience import Patience
@@ -28,7 +30,8 @@ from server.models.catalogue import Catalogue, credential_place
 from server.rpc.context import CallContext
 from server.rpc.principal import Origin, Principal, PrincipalKind
 from server.storage.database import Database, Role
-from server.usage.metering import Meter
+from server.storage.schedule import Schedule
+from server.usage.process_books import ProcessBooks
 from server.usage.reports import UsageReports
 from tests.support.databases import TestDatabase
 from tollbridge.chat.v1.chat_pb2 import Outcome
@@ -149,6 +152,7 @@ class Workbench:
     owner: asyncpg.Connection
     org_id: UUID
     catalogue: Catalogue
+    books: ProcessBooks
     principal: Principal = field(init=False)
 
     def __post_init__(self) -> None:
@@ -167,9 +171,15 @@ class Workbench:
         context = context or self.context()
         return Answer([message async for message in self.start(body, context)], context)
 
+    async def settled(self) -> None:
+        """Waits until every call that ended is in the database and what was leased is given back."""
+        assert await self.calls.drain(5.0) == 0
+        await self.books.calls.flush()
+        await self.books.leases.recall(self.org_id)
+
     async def events(self) -> list[Event]:
         """Every usage event, oldest first, once nothing is being settled any more."""
-        assert await self.calls.drain(5.0) == 0
+        await self.settled()
         rows = await self.owner.fetch("SELECT * FROM usage_event WHERE org_id = $1 ORDER BY id", self.org_id)
         return [_event(row) for row in rows]
 
@@ -180,20 +190,23 @@ class Workbench:
 
     async def spent(self) -> int:
         """Nano-dollars that left the wallet. Nothing may be held any more."""
-        assert await self.calls.drain(5.0) == 0
+        await self.settled()
         row = await self.owner.fetchrow(
             "SELECT debits_posted, debits_pending FROM ledger_account WHERE org_id = $1 AND code = 'wallet'",
             self.org_id,
         )
         assert row is not None
         assert row["debits_pending"] == 0
-        assert await self.open_holds() == 0
+        assert await self.held() == 0
         posted: int = row["debits_posted"]
         return posted
 
-    async def open_holds(self) -> int:
-        count: int = await self.owner.fetchval("SELECT count(*) FROM open_hold WHERE org_id = $1", self.org_id)
-        return count
+    async def held(self) -> int:
+        """Nano-dollars that are set aside for calls under way, from leases or by holds of their own."""
+        held: int = await self.owner.fetchval(
+            "SELECT coalesce(sum(amount), 0)::bigint FROM open_hold WHERE org_id = $1", self.org_id
+        )
+        return held + self.books.leases.taken(self.org_id)
 
     async def fund(self, nano: int) -> None:
         """Adds to the wallet."""
@@ -244,37 +257,49 @@ class Workbench:
 async def open_workbench(
     database: TestDatabase,
     patience: Patience = _PATIENCE,
-    holds: type[Holds] = Holds,
     longest_call: timedelta = LONGEST_CALL,
+    reservations: Callable[[Reservations], Reservations] = lambda plain: plain,
 ) -> AsyncIterator[Workbench]:
     """A workbench whose organization has 10 dollars and no model."""
     owner = await asyncpg.connect(database.owner_url)
-    pools = await Database.connect({Role.APP: database.url})
-    org_id, process_id = uuid7(), uuid7()
+    pools = await Database.connect(dict.fromkeys((Role.APP, Role.METER, Role.KEEPER), database.url))
+    org_id = uuid7()
     await _make_organization(owner, org_id)
     clock = SystemClock()
     catalogue = Catalogue(pools, _SEALER, clock)
+    folder = tempfile.TemporaryDirectory()
+    books = ProcessBooks(pools, Path(folder.name), Path(folder.name, "journal"), clock, uuid7, nobody_else)
+    await books.start()
+    schedule = Schedule(pools, books.loops())
+    schedule.start()
     calls = ChatCalls(
         catalogue=catalogue,
-        holds=holds(pools, process_id),
-        meter=Meter(pools),
-        reports=UsageReports(pools, clock),
+        reservations=reservations(books.reservations),
+        book=books.calls,
+        reports=UsageReports(pools, clock, books.calls.flush),
         providers={"openai": OpenAIProvider(PooledTransport(patience))},
         clock=clock,
         new_id=uuid7,
         longest_call=longest_call,
     )
-    bench = Workbench(ChatService(calls), calls, owner, org_id, catalogue)
+    bench = Workbench(ChatService(calls), calls, owner, org_id, catalogue, books)
     await bench.fund(10 * NANO)
     try:
         yield bench
         assert await calls.drain(5.0) == 0
     finally:
         await calls.close()
+        await schedule.stop()
+        await books.stop(5.0)
+        folder.cleanup()
         await pools.close()
         await owner.close()
         # Closed connections leave the loop one turn later.
         await asyncio.sleep(0)
+
+
+async def nobody_else() -> None:
+    """There are no other processes to tell."""
 
 
 async def _make_organization(owner: asyncpg.Connection, org_id: UUID) -> None:

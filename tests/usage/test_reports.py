@@ -14,7 +14,7 @@ from server.models.prices import TokenCounts
 from server.rpc.errors import ApiError, InvalidPageTokenError
 from server.usage.reports import UsageReports
 from server.usage.service import UsageService
-from tests.billing.books import PAGINATOR, Books, context_of
+from tests.billing.books import PAGINATOR, Books, context_of, nothing_waits
 from tollbridge.usage.v1 import usage_service_pb2 as pb
 from tollbridge.usage.v1.usage_pb2 import UsageEvent, UsagePeriod
 
@@ -24,7 +24,9 @@ PREFIX = "/tollbridge.usage.v1.UsageService/"
 @pytest.fixture
 def service(books: Books) -> UsageService:
     """The service as it is assembled."""
-    return UsageService(books.database, PAGINATOR, UsageReports(books.database, books.clock))
+    return UsageService(
+        books.database, PAGINATOR, UsageReports(books.database, books.clock, nothing_waits), nothing_waits
+    )
 
 
 async def used(books: Books, org_id: UUID, time: str, tokens: int, key_id: UUID | None = None) -> UUID:

@@ -1,0 +1,64 @@
+"""All SQL of spend leases. A change is one statement, and so a transaction of its own: it names the organization."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from server.billing import transfer_ids
+from server.storage.database import Transaction
+
+EVERYTHING: Final = -(2**62)
+"""A change that leaves nothing of a lease."""
+
+# Reserves money for many calls. No amount where a hold for each call is right.
+_OPEN: Final = "SELECT * FROM ledger_lease_open($1, $2, $3, $4, $5, $6, $7, $8)"
+
+# Grows, shrinks or ends a lease.
+_RESIZE: Final = "SELECT * FROM ledger_lease_resize($1, $2, $3, $4, $5, $6)"
+
+# Leases of one process, oldest first.
+_LIST_OF_PROCESS: Final = "SELECT id, org_id, create_time FROM spend_lease WHERE process_id = $1 ORDER BY create_time"
+
+# Every lease with its holder, oldest first.
+_LIST_ALL: Final = """
+SELECT l.id, l.org_id, l.process_id, l.funding, l.model_id, l.amount, l.drawn, l.expire_time, l.create_time, p.host,
+       p.heartbeat_time
+FROM spend_lease l LEFT JOIN process p ON p.id = l.process_id
+ORDER BY l.create_time, l.id
+"""
+
+
+async def open_lease(transaction: Transaction, timeout: float, *arguments: object) -> asyncpg.Record:
+    """Runs ledger_lease_open; arguments in its order. Raises TimeoutError after `timeout` seconds."""
+    row = await transaction.fetchrow(_OPEN, *arguments, timeout=timeout)
+    assert row is not None, "a function with OUT parameters answers one row"
+    return row
+
+
+async def resize(transaction: Transaction, timeout: float, *arguments: object) -> asyncpg.Record:
+    """Runs ledger_lease_resize; arguments in its order. Raises TimeoutError after `timeout` seconds."""
+    row = await transaction.fetchrow(_RESIZE, *arguments, timeout=timeout)
+    assert row is not None, "a function with OUT parameters answers one row"
+    return row
+
+
+async def close(transaction: Transaction, org_id: UUID, lease_id: UUID) -> None:
+    """Ends a lease and gives back all that is left of it."""
+    void = transfer_ids.lease_id(org_id, lease_id, "void")
+    await transaction.fetchrow(_RESIZE, org_id, lease_id, void, void, EVERYTHING, 0.0)
+
+
+async def list_of_process(transaction: Transaction, process_id: UUID) -> Sequence[asyncpg.Record]:
+    """Rows of (id, org_id, create_time), in a transaction of the keeper."""
+    rows: Sequence[asyncpg.Record] = await transaction.fetch(_LIST_OF_PROCESS, process_id)
+    return rows
+
+
+async def list_all(transaction: Transaction) -> Sequence[asyncpg.Record]:
+    """Every lease, in a transaction of the keeper."""
+    rows: Sequence[asyncpg.Record] = await transaction.fetch(_LIST_ALL)
+    return rows

@@ -1,0 +1,167 @@
+"""Keeps the book of calls under way: each is journaled before it is sent, while it streams and when it ended, and is
+then settled, with many others where it was taken from a lease, alone where it has a hold of its own."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from server.billing.holds import Hold, HoldDetail
+from server.billing.leases import Leases
+from server.models.prices import Price, cost
+from server.rpc.errors import UnavailableError
+from server.usage.flush import EndedCall, Flusher
+from server.usage.journal.records import Closed, Opened, Progressed, microseconds
+from server.usage.journal.writer import Journal, JournalFullError
+from server.usage.metering import Meter, MeteredCall, Settlement
+from server.usage.settlement_row import MAX_COST, bounded, fitting
+
+_RETRY_SECONDS: Final = 5.0
+
+_log = structlog.get_logger("usage")
+
+
+class CallBook:
+    """The calls of one process."""
+
+    def __init__(self, meter: Meter, flusher: Flusher, journal: Journal, leases: Leases) -> None:
+        self._meter = meter
+        self._flusher = flusher
+        self._journal = journal
+        self._leases = leases
+
+    def check_open(self) -> None:
+        """Raises `UnavailableError` where no call should be begun: the database has been away for too long."""
+        if self._flusher.overloaded:
+            waiting = self._flusher.waiting
+            raise UnavailableError(f"{waiting} calls wait for the database", retry_after=_RETRY_SECONDS)
+
+    def open(
+        self,
+        hold: Hold,
+        call_id: UUID,
+        detail: HoldDetail,
+        *,
+        provider: str,
+        prompt_tokens: int,
+        price: Price | None,
+        profile: str,
+    ) -> None:
+        """Remembers a call before its provider hears of it. Raises `UnavailableError`; then it must not be sent."""
+        record = Opened(
+            call=call_id.bytes,
+            org=hold.org_id.bytes,
+            hold=hold.id.bytes if hold.amount else b"",
+            leased=hold.lease is not None,
+            reserved=hold.amount,
+            funding=hold.funding,
+            key=detail.key_id.bytes if detail.key_id else b"",
+            user=detail.user_id.bytes if detail.user_id else b"",
+            model=detail.model_id,
+            provider=provider,
+            request=detail.request_id,
+            streamed=detail.streamed,
+            create_time=microseconds(detail.create_time),
+            prompt=prompt_tokens,
+            price=None if price is None else _price_of(price),
+            profile=profile,
+        )
+        try:
+            self._journal.opened(record)
+        except JournalFullError as error:
+            raise UnavailableError(str(error), retry_after=_RETRY_SECONDS) from error
+
+    def progress(self, call_id: UUID, output: int, reasoning: int) -> None:
+        """So many tokens were handed over. A disk that takes no more is told of when the call is closed."""
+        try:
+            self._journal.progressed(Progressed(call_id.bytes, output, reasoning))
+        except JournalFullError as error:
+            _log.warning("progress was not journaled", call=str(call_id), error=str(error))
+
+    async def settle(self, hold: Hold, call: MeteredCall) -> Settlement:
+        """What the call is charged: its price, at most what was set aside.
+
+        It is safe when this answers: on the disk, to be flushed within a quarter of a second, or in the database.
+        Raises what the database does where neither can be had; then it is to be asked again.
+        """
+        price = 0 if call.price is None else min(cost(call.price, bounded(call.tokens)), MAX_COST)
+        charged = min(price, hold.amount)
+        ended = EndedCall(
+            call, None if hold.lease is None else hold.id, hold.funding, charged, price - charged if hold.amount else 0
+        )
+        if hold.lease is None and hold.amount:
+            return await self._settle_hold(hold, ended)
+        safe = await self._journaled(ended)
+        if not safe:
+            await self._flusher.send([ended])
+        available = 0
+        if hold.lease is not None:
+            hold.lease.settle(hold.amount, charged)
+            available = hold.lease.available
+        if safe:
+            self._flusher.add(ended)
+        else:
+            self.flushed(ended)
+        return Settlement(charged, ended.excess, available, None)
+
+    async def flush(self) -> None:
+        """Brings what was settled so far into the database, for those who want to read it at once."""
+        await self._flusher.catch_up()
+
+    def flushed(self, ended: EndedCall) -> None:
+        """The call is in the database."""
+        if ended.lease_id is not None:
+            self._leases.settled(ended.lease_id, ended.charged)
+        self._journal.done(ended.call.id.bytes)
+
+    def is_safe(self, call_id: UUID) -> bool:
+        """Whether the call's end can no longer be lost, though it may not be settled yet."""
+        return self._journal.is_safe(call_id.bytes)
+
+    async def _settle_hold(self, hold: Hold, ended: EndedCall) -> Settlement:
+        await self._journaled(ended)
+        settlement = await self._meter.settle(hold, ended.call)
+        self._journal.done(ended.call.id.bytes)
+        return settlement
+
+    async def _journaled(self, ended: EndedCall) -> bool:
+        try:
+            self._journal.closed(_closed(ended))
+            await self._journal.synced()
+        except JournalFullError as error:
+            _log.warning("an end was not journaled", call=str(ended.call.id), error=str(error))
+            return False
+        self._journal.mark_safe(ended.call.id.bytes)
+        return True
+
+
+def _price_of(price: Price) -> tuple[int, int, int, int, int, int, int | None]:
+    return (
+        price.version,
+        price.input,
+        price.cache_read,
+        price.cache_write,
+        price.output,
+        price.reasoning,
+        price.markup_version,
+    )
+
+
+def _closed(ended: EndedCall) -> Closed:
+    call, tokens = ended.call, bounded(ended.call.tokens)
+    return Closed(
+        call=call.id.bytes,
+        provider_call=call.provider_call_id,
+        attempt=call.attempt,
+        duration_ms=call.duration_ms,
+        first_token_ms=call.first_token_ms,
+        ending=call.ending,
+        estimated=call.estimated,
+        http_status=call.http_status,
+        tokens=(tokens.input, tokens.cache_read, tokens.cache_write, tokens.output, tokens.reasoning),
+        charged=ended.charged,
+        excess=ended.excess,
+        raw_usage=fitting(call.raw_usage),
+    )

@@ -1,0 +1,195 @@
+"""Writing the journal of this process: segments that follow each other, and when each may go."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from server.usage.journal.disk import DiskWriter
+from server.usage.journal.records import Closed, Opened, Progressed, encode
+
+SEGMENT_BYTES: Final = 64 * 1024 * 1024
+"""A longer segment is followed by the next."""
+
+_log = structlog.get_logger("journal")
+
+
+class JournalFullError(Exception):
+    """The disk takes no record: without one, no call is promised anything."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """What of a call must be carried into a new segment while it runs."""
+
+    opened: Opened
+    progressed: Progressed | None = None
+    segment: int = 0
+    """The oldest segment that is needed for it."""
+    safe: bool = False
+    """Whether its end is on the disk."""
+
+
+class Journal:
+    """The journal of one process, in a folder of its own: `000001.journal`, `000002.journal`, …"""
+
+    def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._calls: dict[bytes, _Call] = {}
+        """Calls that are not in the database yet."""
+        self._running: set[bytes] = set()
+        self._segment = 0
+        self._oldest = 1
+        self._file = -1
+        self._length = 0
+        self._disk: DiskWriter | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the segments are."""
+        return self._folder
+
+    def start(self) -> None:
+        """Makes the folder and the first segment. Raises OSError."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._disk = DiskWriter()
+        self._next_segment()
+
+    def opened(self, record: Opened) -> None:
+        """Remembers a call before its provider hears of it. Raises `JournalFullError`; then it must not be sent."""
+        self._write(encode(record))
+        self._calls[record.call] = _Call(record, None, self._segment)
+        self._running.add(record.call)
+
+    def progressed(self, record: Progressed) -> None:
+        """Remembers how much of a call was handed over. Raises `JournalFullError`."""
+        call = self._calls.get(record.call)
+        if call is None:
+            return
+        self._write(encode(record))
+        call.progressed = record
+
+    def closed(self, record: Closed) -> None:
+        """Remembers how a call ended, once; `synced` says when it is safe. Raises `JournalFullError`."""
+        if record.call not in self._running:
+            return
+        self._write(encode(record))
+        self._running.discard(record.call)
+
+    async def synced(self) -> None:
+        """Waits until everything written so far is on the disk. Raises `JournalFullError` where the disk fails."""
+        assert self._disk is not None, "the journal was started"
+        try:
+            await self._disk.synced()
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def mark_safe(self, call: bytes) -> None:
+        """The end of the call is on the disk."""
+        known = self._calls.get(call)
+        if known is not None:
+            known.safe = True
+
+    def is_safe(self, call: bytes) -> bool:
+        """Whether the call's end can no longer be lost: it is on the disk, or done."""
+        known = self._calls.get(call)
+        return known is None or known.safe
+
+    def done(self, call: bytes) -> None:
+        """The call is in the database: nothing of it needs to be kept."""
+        self._calls.pop(call, None)
+        self._running.discard(call)
+
+    def tidy(self) -> None:
+        """Removes segments that no call needs any more. To be called after a flush."""
+        needed = min((call.segment for call in self._calls.values()), default=self._segment)
+        while self._oldest < min(needed, self._segment):
+            (self._folder / _name(self._oldest)).unlink(missing_ok=True)
+            self._oldest += 1
+
+    @property
+    def waiting(self) -> int:
+        """Calls that are not in the database yet."""
+        return len(self._calls)
+
+    async def close(self) -> None:
+        """Brings everything to the disk. The segments stay: `remove` takes them away."""
+        if self._disk is not None:
+            await asyncio.to_thread(self._disk.close)
+
+    def _write(self, content: bytes) -> None:
+        if self._length >= self._segment_bytes:
+            self._rotate()
+        self._append(content)
+
+    def _append(self, content: bytes) -> None:
+        try:
+            written = os.write(self._file, content)
+            if written < len(content):
+                raise OSError(28, "a part of a record was written")
+        except OSError as error:
+            # What was written of it would hide every record that follows.
+            os.ftruncate(self._file, self._length)
+            raise self._refusal(error) from error
+        self._length += written
+
+    def _refusal(self, error: OSError) -> JournalFullError:
+        _log.error("the journal takes no record", folder=str(self._folder), error=repr(error))
+        return JournalFullError(f"the journal takes no record: {error!r}")
+
+    def _rotate(self) -> None:
+        """A new segment begins with the calls that still run, so that a long one does not keep every segment since."""
+        try:
+            self._next_segment()
+        except OSError as error:
+            raise self._refusal(error) from error
+        for name in self._running:
+            call = self._calls[name]
+            self._append(encode(call.opened))
+            if call.progressed is not None:
+                self._append(encode(call.progressed))
+            call.segment = self._segment
+
+    def _next_segment(self) -> None:
+        assert self._disk is not None, "the journal was started"
+        path = self._folder / _name(self._segment + 1)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            _sync_folder(self._folder)
+        except OSError:
+            os.close(file)
+            raise
+        self._file, self._length = file, 0
+        self._segment += 1
+        self._disk.use(file)
+
+
+def segments(folder: Path) -> list[Path]:
+    """The segments of a journal, oldest first."""
+    return sorted(folder.glob("*.journal"))
+
+
+def remove(folder: Path) -> None:
+    """Removes a journal that nobody needs any more."""
+    for path in segments(folder):
+        path.unlink(missing_ok=True)
+    folder.rmdir()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Brings the names in it to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _name(segment: int) -> str:
+    return f"{segment:06}.journal"

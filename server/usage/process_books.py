@@ -1,0 +1,100 @@
+"""All that one process keeps of its calls and of the money that was set aside for them, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from server.billing.holds import Holds
+from server.billing.leases import Leases
+from server.billing.processes import RunningProcess
+from server.billing.reaper import Reaper
+from server.billing.reservations import Recalls, Reservations
+from server.foundation.clock import Clock
+from server.foundation.ids import NewId
+from server.storage.database import Database, Role
+from server.storage.schedule import Loop
+from server.usage.call_book import CallBook
+from server.usage.flush import EndedCall, Flusher
+from server.usage.interrupted import InterruptedCalls
+from server.usage.journal.writer import Journal, remove
+from server.usage.metering import Meter
+
+_HEARTBEAT_SECONDS: Final = 3.0
+_REAP_SECONDS: Final = 10.0
+_TEND_SECONDS: Final = 1.0
+_STRAY_SECONDS: Final = 30.0
+
+
+class ProcessBooks:
+    """Reservations and the call book of a process, with the work that keeps them: `start`, `loops`, `stop`."""
+
+    def __init__(
+        self,
+        database: Database,
+        data_dir: Path,
+        journals: Path,
+        clock: Clock,
+        new_id: NewId,
+        hasten: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`data_dir` holds the processes' locks, `journals` a folder of records for each; `hasten` tells the other
+        processes that something was announced."""
+        self.process_id: Final[UUID] = new_id()
+        self._clock = clock
+        self._journal = Journal(journals / str(self.process_id))
+        locks = data_dir / "processes"
+        self._process = RunningProcess(database, locks, self.process_id, self._journal.folder)
+        self.leases = Leases(database, self.process_id, clock, new_id)
+        recalls = Recalls(database, self.leases, hasten, clock)
+        holds = Holds(database, self.process_id, recall=recalls.recall)
+        self.reservations = Reservations(holds, self.leases)
+        meter = Meter(database)
+        self._flusher = Flusher(database, clock, new_id, self._flushed)
+        self.calls = CallBook(meter, self._flusher, self._journal, self.leases)
+        abandoned = abandoned_calls(database, journals, clock, new_id)
+        self._reaper = Reaper(database, locks, self.process_id, abandoned, holds.lost)
+
+    async def start(self) -> None:
+        """Begins the journal and takes the process's place. Call before the first call is admitted.
+
+        Raises OSError and `DatabaseUnavailableError`.
+        """
+        self._journal.start()
+        await self._process.start(self._clock.now())
+
+    def loops(self) -> Sequence[Loop]:
+        """The background work that every process does for itself."""
+        return (
+            Loop("heartbeat", _HEARTBEAT_SECONDS, lambda: self._process.beat(self._clock.now())),
+            Loop("flush", 0.0, self._flusher.run),
+            Loop("leases", _TEND_SECONDS, self._tend),
+            Loop("stray-leases", _STRAY_SECONDS, self.leases.close_strays),
+            Loop("reaper", _REAP_SECONDS, lambda: self._reaper.reap(self._clock.now())),
+        )
+
+    async def stop(self, seconds: float) -> None:
+        """After every call ended and the loops stopped: brings what is left into the database, within `seconds`, gives
+        the leases back and takes the process's place away. What remains, another process finds."""
+        await self._flusher.finish(seconds)
+        await self.leases.close()
+        await self._journal.close()
+        if await self._process.stop():
+            await asyncio.to_thread(remove, self._journal.folder)
+
+    async def _tend(self) -> None:
+        self._journal.tidy()
+        await self.leases.tend()
+
+    def _flushed(self, ended: EndedCall) -> None:
+        self.calls.flushed(ended)
+
+
+def abandoned_calls(database: Database, journals: Path, clock: Clock, new_id: NewId) -> InterruptedCalls:
+    """What settles the calls of dead processes, as the keeper."""
+    return InterruptedCalls(
+        Meter(database), Flusher(database, clock, new_id, lambda _: None, role=Role.KEEPER), journals
+    )
