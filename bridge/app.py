@@ -93,18 +93,19 @@ class Bridge:
         await SockSite(self._runner, listening, ssl_context=tls, backlog=1024).start()
 
     async def stop(self, grace_seconds: float = 30.0) -> None:
-        """Takes no new connections and lets open requests end. What does not end in time is told: a stream by an error
-        event, another request by a 503.
+        """Takes no new connections and lets open requests end; see `Door.drain`. What does not end in time is told: a
+        stream by an error event, another request by a 503.
         """
         runner, self._runner = self._runner, None
-        if runner is None or runner.server is None:
+        door = None if runner is None else runner.server
+        if runner is None or not isinstance(door, Door):
             return
         for site in list(runner.sites):
             await site.stop()
         deadline = asyncio.get_running_loop().call_later(grace_seconds, self._cut)
-        runner.server.pre_shutdown()
         try:
-            await runner.server.shutdown(grace_seconds + _LAST_WORDS_SECONDS)
+            await door.drain(grace_seconds + _LAST_WORDS_SECONDS)
+            await door.shutdown(0)
             await runner.cleanup()
         finally:
             deadline.cancel()
@@ -117,6 +118,8 @@ class Bridge:
         status = _CLIENT_GONE
         try:
             response = await self._answer(exchange)
+            if exchange.draining and not response.prepared:
+                response.force_close()
             status = response.status
         finally:
             self._running.discard(exchange)

@@ -7,15 +7,22 @@ as long as a stranger likes. Broken HTTP is answered in our own form, with a req
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
+import struct
+import termios
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from aiohttp.web import BaseRequest, RequestHandler, Response, Server, StreamResponse
 
 from bridge.settings import MAX_HEADER_BYTES, BridgeSettings
 
 _logger = logging.getLogger(__name__)
+
+_QUIET_SECONDS: Final = 1.0
+"""A connection that has been silent for so long is not about to send a request."""
+_LOOK_SECONDS: Final = 0.05
 
 BrokenRequestAnswer = Callable[[BaseRequest, int], Response]
 """Makes the answer of a request that is not HTTP (400), or that broke the server's own code (500)."""
@@ -24,7 +31,7 @@ BrokenRequestAnswer = Callable[[BaseRequest, int], Response]
 class Connection(RequestHandler):
     """One connection."""
 
-    __slots__ = ("_answer_broken", "_header_timer", "_settings", "_stall_timer", "_stalled_bytes")
+    __slots__ = ("_answer_broken", "_door", "_header_timer", "_heard", "_settings", "_stall_timer", "_stalled_bytes")
 
     def __init__(self, door: Door, settings: BridgeSettings, answer_broken: BrokenRequestAnswer) -> None:
         super().__init__(
@@ -38,6 +45,8 @@ class Connection(RequestHandler):
             max_headers=100,
             lingering_time=2.0,
         )
+        self._door = door
+        self._heard = 0.0
         self._settings = settings
         self._answer_broken = answer_broken
         self._header_timer: asyncio.TimerHandle | None = None
@@ -47,10 +56,12 @@ class Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins to wait for the first headers."""
         super().connection_made(transport)
+        self._heard = self._loop.time()
         self._header_timer = self._loop.call_later(self._settings.header_seconds, self._cut)
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser; headers that began must end in time."""
+        self._heard = self._loop.time()
         super().data_received(data)
         waits_for_headers = self._waiter is not None and not self._waiter.done()
         if not waits_for_headers and self._header_timer is not None:
@@ -76,6 +87,26 @@ class Connection(RequestHandler):
         if self._header_timer is not None:
             self._header_timer.cancel()
         super().connection_lost(exc)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the connection should end with the answer that begins now, and say so."""
+        return self._door.draining
+
+    def close_if_quiet(self) -> None:
+        """Closes the connection where no request runs or is on its way, as far as anybody can know here."""
+        if self._waiter is None or self._waiter.done() or self.transport is None:
+            return
+        answered = self._next_keepalive_close_time - self._settings.keep_alive_seconds
+        if self._loop.time() - max(self._heard, answered) >= _QUIET_SECONDS and not self._has_unread():
+            self.force_close()
+
+    def _has_unread(self) -> bool:
+        sock = self.transport.get_extra_info("socket") if self.transport is not None else None
+        if sock is None or sock.fileno() < 0:
+            return False
+        waiting: int = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0" * 4))[0]
+        return waiting > 0
 
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -121,9 +152,25 @@ class Door(Server):
     ) -> None:
         """Must be made inside the running loop."""
         super().__init__(handler, handler_cancellation=True)
+        self.draining = False
         self._bridge_settings = settings
         self._answer_broken = answer_broken
 
     def __call__(self) -> RequestHandler:
         """The protocol of one more connection."""
         return Connection(self, self._bridge_settings, self._answer_broken)
+
+    async def drain(self, seconds: float) -> None:
+        """Lets open requests end, and has each client leave its connection without losing one.
+
+        Answers say `Connection: close` from now on. A kept-alive connection is served until it has been told so or has
+        been silent for a second: closing it at once would race the request that is on its way. Returns when no
+        connection is left, or after `seconds`.
+        """
+        self.draining = True
+        give_up = self._loop.time() + seconds
+        while self.connections and self._loop.time() < give_up:
+            for connection in self.connections:
+                if isinstance(connection, Connection):
+                    connection.close_if_quiet()
+            await asyncio.sleep(_LOOK_SECONDS)

@@ -45,6 +45,8 @@ class EventStream:
     async def open(self) -> None:
         """Sends the headers; from here on errors are events."""
         self._exchange.streaming = True
+        if self._exchange.draining:
+            self._response.force_close()
         self._writer = await self._response.prepare(self._exchange.request)
         assert isinstance(self._writer, StreamWriter)
         self._chunked = self._writer.chunked

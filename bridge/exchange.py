@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 
 from bridge import headers as header_sets
 from bridge.caller import Origin
+from bridge.connection import Connection
 from bridge.error_body import ErrorAnswer
 from bridge.headers import CrossOrigin
 
@@ -44,6 +45,12 @@ class Exchange:
     """Whether the answer has begun as a stream, so that no other can be given."""
     cut: bool = False
     """Whether the bridge ended it, because it shuts down."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether the connection ends with the answer, because the bridge shuts down."""
+        protocol = self.request.protocol
+        return isinstance(protocol, Connection) and protocol.draining
 
     def cut_unless_streaming(self) -> None:
         """Ends the request from outside; what answers it finds `cut` set."""

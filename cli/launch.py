@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 VARIABLE: Final = "TOLLBRIDGE_LAUNCH"
+METRICS_FOLDER: Final = "metrics"
 
 
 class LaunchError(Exception):
@@ -53,11 +54,18 @@ class Launch:
     http_fd: int | None = None
     """Workers only: the listening HTTP socket."""
     ready_fd: int | None = None
-    """Workers only: takes `ready` and a line feed once the worker serves."""
+    """Workers only: takes `ready`, a blank, the most seconds it may need to leave, and a line feed once it serves."""
     result_fd: int | None = None
     """The preparation only: takes one JSON object and is closed."""
+    workers: int = 1
+    """How many workers there are, the one that a restart puts beside them not counted."""
     worker_index: int = 0
     """Workers only: 0 to N-1."""
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Where workers keep their metrics, and find each other's."""
+        return self.data_dir / METRICS_FOLDER
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str] = os.environ) -> "Launch":

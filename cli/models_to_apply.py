@@ -39,11 +39,13 @@ def read(path: Path | None, now: datetime, embedded: Collection[str] = ()) -> Mo
     if path is None:
         return ModelConfig((), ())
     found = config_file.read(path, os.environ, partial(known.look_up, now=now), embedded)
-    taken = [row.name for row in found.providers if row.name == LOCAL_PROVIDER]
-    taken += [row.name for row in found.models if row.name == MODEL_NAME]
-    taken += [row.name for row in found.profiles if row.name == MODEL_NAME]
-    if taken:
-        raise ConfigFileError(str(path), None, "name", f"{taken[0]!r} is the embedded model's")
+    for section, names in (
+        ("providers", [row.name for row in found.providers if row.name == LOCAL_PROVIDER]),
+        ("models", [row.name for row in found.models if row.name == MODEL_NAME]),
+        ("profiles", [row.name for row in found.profiles if row.name == MODEL_NAME]),
+    ):
+        for name in names:
+            raise config_file.at_name(path, section, name, f"{name!r} is the embedded model's")
     return found
 
 

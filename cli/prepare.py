@@ -20,6 +20,7 @@ import asyncpg
 from cli import first_start, log, models_to_apply
 from cli.launch import Launch
 from cli.storage_checks import PreparationError, check_contents, check_database, check_revision, check_valkey
+from cli.supervisor.data_dir import PENDING_SECRETS_FILE
 from server import config
 from server.app import Capabilities, Ground
 from server.config import Settings
@@ -70,7 +71,8 @@ async def _fill(launch: Launch, settings: Settings, ground: Ground) -> dict[str,
     try:
         await check_contents(ground, capabilities)
         await models_to_apply.apply(launch, ground)
-        made = None if settings.production else await first_start.make(ground, capabilities)
+        pending = launch.data_dir / PENDING_SECRETS_FILE
+        made = None if settings.production else await first_start.make(ground, capabilities, pending)
         result: dict[str, str | None] = {"model": await models_to_apply.first_model(ground, capabilities.catalogue)}
         if made is not None:
             result |= {

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cli.supervisor.events import STOP_SIGNALS
+from cli.supervisor.events import HELD_SIGNALS
 from cli.supervisor.options import VARIABLE, ServeOptions
 
 CHECKOUT_DATA: Final = Path(__file__).resolve().parent.parent / "data"
@@ -48,7 +48,8 @@ def serve(
     """Start everything: PostgreSQL, Valkey, a small local model, the bridge and the gRPC server.
 
     DATABASE_URL (with DATABASE_OWNER_URL for migrations) and REDIS_URL name real servers to use instead of the embedded
-    ones. ENVIRONMENT=production turns the conveniences of a first try off. Ctrl-C drains and stops every child.
+    ones. ENVIRONMENT=production turns the conveniences of a first try off. Ctrl-C drains and stops every child; SIGHUP
+    replaces the workers one by one, without a failed call, after applying the config file anew.
 
     The ready file is there while everything serves: it is removed at the stop, and so is one that a kill left.
     """
@@ -71,7 +72,7 @@ def serve(
         redis_url=os.environ.get("REDIS_URL") or None,
     )
     # Held back, through exec, until the supervisor can stop in order.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
     # A new program in the same process: what reading the command line took (40 MB) does not stay for the whole run.
     command = [sys.executable, "-P", "-m", "cli.supervisor"]
     os.execve(sys.executable, command, {**os.environ, VARIABLE: options.to_json()})

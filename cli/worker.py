@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,20 +25,22 @@ from bridge.app import Bridge
 from bridge.catalog import Catalog
 from bridge.meters import Meters
 from bridge.settings import BridgeSettings
-from cli import log
+from cli import log, metrics
 from cli.in_process_caller import InProcessCaller
 from cli.launch import Launch
 from cli.tls.certificate import TlsError
 from cli.tls.contexts import grpc_credentials, http_context
 from cli.tls.live_certificate import LiveCertificate, followed, read_pair
 from server import config
-from server.app import Capabilities, Ground, Server
+from server.app import LAST_WORDS_SECONDS, Capabilities, Ground, Server
 from server.config import VERSION, Settings
 from server.rpc.grpc_server import GrpcDoor
 from server.storage.database import DatabaseUnavailableError
 
 GENERATED: Final = Path(__file__).resolve().parent.parent / "generated"
 _SETTLE_SECONDS: Final = 1.5
+_AFTER_DRAIN_SECONDS: Final = 4.0
+"""What leaving may take beyond the drain: last words, settlements, and closing what is open."""
 
 
 def main() -> int:
@@ -45,6 +48,7 @@ def main() -> int:
     launch = Launch.from_environment()
     settings = config.load()
     log.configure(settings.log_level)
+    metrics.enter(launch.metrics_dir)
     try:
         uvloop.run(serve(launch, settings))
     except (OSError, DatabaseUnavailableError, config.SettingsError, TlsError) as error:
@@ -66,7 +70,7 @@ async def serve(launch: Launch, settings: Settings) -> None:
         _settle_memory()
         structlog.get_logger("worker").debug("serving", http_port=launch.http_port, grpc_port=launch.grpc_port)
         if launch.ready_fd is not None:
-            os.write(launch.ready_fd, b"ready\n")
+            os.write(launch.ready_fd, f"ready {settings.drain_seconds + _AFTER_DRAIN_SECONDS:g}\n".encode())
             os.close(launch.ready_fd)
         await stop.wait()
         structlog.get_logger("worker").info("draining")
@@ -79,7 +83,7 @@ async def running_server(launch: Launch, settings: Settings, tls: LiveCertificat
     ground = await Ground.open(settings, root, launch.database_url, launch.redis_url)
     try:
         capabilities = Capabilities(ground)
-        door = GrpcDoor(credentials=None if tls is None else grpc_credentials(tls))
+        door = GrpcDoor(credentials=None if tls is None else grpc_credentials(tls), processes=launch.workers)
         server = Server(ground, capabilities, launch.data_dir, door=door)
         await server.start(f"{_bracketed(launch.host)}:{launch.grpc_port}")
         try:
@@ -107,7 +111,7 @@ async def running_bridge(
         Catalog.from_generated((GENERATED / "descriptors.binpb").read_bytes()),
         caller,
         new_request_id=server.new_request_id,
-        render_metrics=prometheus_client.generate_latest,
+        render_metrics=partial(metrics.render, launch.metrics_dir),
         meters=Meters(prometheus_client.REGISTRY),
     )
     assert launch.http_fd is not None, "the supervisor hands the socket over"
@@ -115,7 +119,9 @@ async def running_bridge(
     try:
         yield bridge
     finally:
-        await asyncio.gather(bridge.stop(settings.drain_seconds), server.drain(settings.drain_seconds))
+        await asyncio.gather(
+            bridge.stop(settings.drain_seconds + LAST_WORDS_SECONDS), server.drain(settings.drain_seconds)
+        )
         await caller.aclose()
 
 

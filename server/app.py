@@ -6,6 +6,7 @@ line uses it), `Server` the pipeline with its gRPC port and background loops.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 from collections.abc import Callable, Mapping
@@ -96,6 +97,8 @@ FOREIGN_SERVICES: Final[Mapping[str, Exposure]] = {
 }
 """Services that come with grpc and know no credentials, and who may reach each."""
 
+LAST_WORDS_SECONDS: Final = 0.5
+"""What a transport gets to tell its callers of calls that were cut."""
 _HEARTBEAT_SECONDS: Final = 3.0
 _REAP_SECONDS: Final = 10.0
 _SWEEP_SECONDS: Final = 60.0
@@ -237,6 +240,7 @@ class Server:
         )
         loops: list[Loop | SharedLoop] = [*self._loops(), *(shared_loops(ground) if run_jobs else ())]
         self._schedule = Schedule(database, loops)
+        self._cutting: asyncio.TimerHandle | None = None
 
     @property
     def clock(self) -> Clock:
@@ -269,11 +273,17 @@ class Server:
         return await self._grpc.start(grpc_address)
 
     async def drain(self, seconds: float) -> None:
-        """Takes no new gRPC calls and lets running ones end."""
-        await self._grpc.drain(seconds)
+        """Takes no new gRPC connections and lets running calls end; returns when those of gRPC have.
+
+        What runs after `seconds`, on any transport, ends with `ShuttingDownError`; streams after what they sent.
+        """
+        self._cutting = asyncio.get_running_loop().call_later(seconds, self.pipeline.cut)
+        await self._grpc.drain(seconds + LAST_WORDS_SECONDS)
 
     async def stop(self, seconds: float) -> None:
         """After the transports drained: waits for settlements, ends the loops, gives the process's place back."""
+        if self._cutting is not None:
+            self._cutting.cancel()
         await self._chat_calls.drain(seconds)
         await self._chat_calls.close()
         await self._schedule.stop()

@@ -2,14 +2,14 @@
 
 from typing import Final
 
-FIRST_SECONDS: Final = 0.25
+FIRST_SECONDS: Final = 0.1
 LONGEST_SECONDS: Final = 30.0
 # A child that lived this long starts over with the shortest wait.
 HEALTHY_SECONDS: Final = 60.0
 
 
 class BackOff:
-    """Waits that double from 0.25 s to 30 s while a child keeps ending soon after its start."""
+    """Waits that double from 0.1 s to 30 s while a child keeps ending soon after its start."""
 
     def __init__(self) -> None:
         """The first end is answered with the shortest wait."""

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from cli.launch import METRICS_FOLDER
 from cli.supervisor.errors import ServeError
 
 BOOTSTRAP_FILE: Final = "bootstrap.json"
+PENDING_SECRETS_FILE: Final = "bootstrap.pending.json"
 
 
 class DataDir:
@@ -44,6 +46,7 @@ class DataDir:
         os.pwrite(lock, str(os.getpid()).encode(), 0)
         self._lock = lock
         self.logs.mkdir(exist_ok=True, mode=0o700)
+        self._clear_metrics()
         return bool(holder)
 
     def release(self) -> None:
@@ -52,6 +55,13 @@ class DataDir:
             os.ftruncate(self._lock, 0)
             os.close(self._lock)
             self._lock = None
+
+    def _clear_metrics(self) -> None:
+        """What an earlier run counted: its process ids may come again, and its totals are Prometheus' to keep."""
+        folder = self.path / METRICS_FOLDER
+        folder.mkdir(exist_ok=True, mode=0o700)
+        for path in folder.glob("*.db"):
+            path.unlink(missing_ok=True)
 
     @property
     def logs(self) -> Path:
@@ -62,6 +72,11 @@ class DataDir:
     def bootstrap_file(self) -> Path:
         """Where the first start's secrets lie when there was no terminal to show them on."""
         return self.path / BOOTSTRAP_FILE
+
+    @property
+    def pending_secrets_file(self) -> Path:
+        """Where the first start's secrets lie from before they are valid until somebody was told."""
+        return self.path / PENDING_SECRETS_FILE
 
 
 def write_private_json(path: Path, content: Mapping[str, object]) -> None:

@@ -65,4 +65,5 @@ class Commands:
     """Brings the database to this version and writes one JSON object to `result_fd`: `model` (a name or null), and on
     the first start `api_key`, `admin_email`, `admin_password`."""
     worker: tuple[str, ...] = field(default_factory=lambda: _module("cli.worker"))
-    """Serves until SIGTERM; writes `ready` and a line feed to `ready_fd` once it does."""
+    """Serves until SIGTERM; writes `ready`, the most seconds it may need to leave, and a line feed to `ready_fd` once
+    it does."""

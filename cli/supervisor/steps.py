@@ -1,12 +1,16 @@
-"""The children that end: the check of the settings, and the preparation of the database."""
+"""The children that end: the check of the settings, and the preparation of the database.
+
+Each step is a generator that yields while its child runs, so that whoever starts up may wait for it, and whoever serves
+meanwhile may look at it between other things.
+"""
 
 import contextlib
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from cli.launch import Launch
 from cli.supervisor.errors import ServeError, StepFailedError
@@ -16,10 +20,12 @@ from cli.supervisor.python_child import start_python_child
 
 TERMINATION_SECONDS = 5.0
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the preparation found or made. The secrets come once, on the first start."""
+    """What the preparation found or made. The secrets come until a start has shown them."""
 
     model: str | None
     """A model that the first key can call."""
@@ -38,13 +44,13 @@ class Prepared:
         return {name: value for name, value in named.items() if value is not None}
 
 
-def check_settings(commands: Commands, launch: Launch, events: Events) -> None:
-    """Returns when the settings are good. Raises StepFailedError after the child has said what is wrong."""
+def check_settings(commands: Commands, launch: Launch) -> Generator[None, None, None]:
+    """Ends when the settings are good. Raises StepFailedError after the child has said what is wrong."""
     with _running(start_python_child(commands.check, launch, ())) as child:
-        _succeed(child, events)
+        yield from _succeed(child)
 
 
-def prepare_database(commands: Commands, launch: Launch, events: Events) -> Prepared:
+def prepare_database(commands: Commands, launch: Launch) -> Generator[None, None, Prepared]:
     """Brings the database to this version. Raises StepFailedError after the child has said what is wrong."""
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as result:
@@ -53,8 +59,20 @@ def prepare_database(commands: Commands, launch: Launch, events: Events) -> Prep
         finally:
             os.close(writing)
         with _running(child):
-            _succeed(child, events)
+            yield from _succeed(child)
         return _prepared(result.read())
+
+
+def wait_for(step: Generator[None, None, Result], events: Events) -> Result:
+    """The step's result. Raises what it raises, and StopRequestedError."""
+    with contextlib.closing(step):
+        while True:
+            try:
+                next(step)
+            except StopIteration as done:
+                result: Result = done.value
+                return result
+            events.wait_or_stop(None)
 
 
 def _prepared(text: bytes) -> Prepared:
@@ -65,9 +83,9 @@ def _prepared(text: bytes) -> Prepared:
         raise ServeError("The preparation of the database did not report its result.") from error
 
 
-def _succeed(child: subprocess.Popen[bytes], events: Events) -> None:
+def _succeed(child: subprocess.Popen[bytes]) -> Generator[None, None, None]:
     while child.poll() is None:
-        events.wait_or_stop(None)
+        yield
     if child.returncode != 0:
         raise StepFailedError(child.returncode)
 

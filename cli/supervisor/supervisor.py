@@ -1,5 +1,6 @@
 """One run of `tollbridge serve`, from the lock to the last child's end."""
 
+import contextlib
 import os
 import sys
 import time
@@ -17,8 +18,9 @@ from cli.supervisor.exposure import check_exposure, reachable_host
 from cli.supervisor.options import Commands, ServeOptions
 from cli.supervisor.ports import Ports, open_ports
 from cli.supervisor.progress import Progress
+from cli.supervisor.rolling_restart import RollingRestart
 from cli.supervisor.services import Services
-from cli.supervisor.steps import Prepared, check_settings, prepare_database
+from cli.supervisor.steps import Prepared, check_settings, prepare_database, wait_for
 from cli.supervisor.workers import Workers
 
 # After a kill the old workers drain for their grace before they let go of the ports.
@@ -74,7 +76,7 @@ class Supervisor:
             production=options.production,
         )
         with self._progress.step("Settings"):
-            check_settings(self._commands, self._launch(), events)
+            wait_for(check_settings(self._commands, self._launch()), events)
         patience = PATIENCE_AFTER_KILL_SECONDS if unclean else 0.0
         self._ports = open_ports(options.host, options.http_port, options.grpc_port, patience)
         self._services = Services(options, self._data_dir, self._progress)
@@ -82,10 +84,7 @@ class Supervisor:
             self._services.launch()
             self._services.wait_for_storage(events)
         with self._progress.step("Database"):
-            prepared = prepare_database(self._commands, self._launch(), events)
-        if prepared.secrets:
-            # Kept until a person has seen them: what follows can fail.
-            write_private_json(self._data_dir.bootstrap_file, prepared.secrets)
+            prepared = wait_for(prepare_database(self._commands, self._launch()), events)
         with self._progress.step("Bridge and gRPC"):
             self._start_workers(self._ports)
         if self._services.model is not None:
@@ -97,18 +96,22 @@ class Supervisor:
         options, progress = self._options, self._progress
         workers = Workers(self._commands, self._launch(), ports.http.fileno(), options.workers, progress)
         self._workers = workers
-        due = workers.step(set())
+        workers.step(set())
         while not workers.all_serve:
-            due = workers.step(self._events.wait_or_stop(_until(due), workers.ready_fds))
+            workers.step(self._events.wait_or_stop(_until(workers.due), workers.ready_fds))
 
     def _keep_running(self) -> None:
         assert self._workers is not None
         assert self._services is not None
         readable: set[int] = set()
-        while True:
-            due = [self._workers.step(readable), self._services.restart_ended()]
-            first = min((time_ for time_ in due if time_ is not None), default=None)
-            readable = self._events.wait_or_stop(_until(first), self._workers.ready_fds)
+        restart = RollingRestart(self._commands, self._launch, self._workers, self._progress, self._keep_secrets)
+        with contextlib.closing(restart):
+            while True:
+                self._workers.step(readable)
+                restart.step(self._events)
+                due = [self._workers.due, self._services.restart_ended()]
+                first = min((time_ for time_ in due if time_ is not None), default=None)
+                readable = self._events.wait_or_stop(_until(first), self._workers.ready_fds)
 
     def _launch(self) -> Launch:
         options, services, ports = self._options, self._services, self._ports
@@ -128,6 +131,7 @@ class Supervisor:
             trusted_proxies=options.trusted_proxies,
             tls_cert=options.tls_cert,
             tls_key=options.tls_key,
+            workers=options.workers,
         )
         if services is None:
             return launch
@@ -148,9 +152,18 @@ class Supervisor:
         if self._options.ready_file is not None:
             self._write_ready_file(self._options.ready_file, addresses, prepared)
             self._ready_file_written = self._options.ready_file
+        if prepared.secrets and not self._stdout.isatty():
+            write_private_json(self._data_dir.bootstrap_file, prepared.secrets)
         print_banner(addresses, prepared, self._data_dir.bootstrap_file, self._stdout)
-        if prepared.secrets and self._stdout.isatty():
-            self._data_dir.bootstrap_file.unlink(missing_ok=True)
+        self._data_dir.pending_secrets_file.unlink(missing_ok=True)
+
+    def _keep_secrets(self, prepared: Prepared) -> None:
+        """After a preparation while serving, which makes secrets only where every administrator is gone."""
+        if prepared.secrets:
+            write_private_json(self._data_dir.bootstrap_file, prepared.secrets)
+            where = self._data_dir.bootstrap_file
+            self._progress.notice(f"There was no administrator any more; a new one is in {where}")
+        self._data_dir.pending_secrets_file.unlink(missing_ok=True)
 
     def _clear_ready_file(self) -> None:
         path = self._options.ready_file

@@ -1,8 +1,5 @@
-"""The workers: started, told apart when they are ready, started again when they crash, drained at the end."""
+"""The workers: started, told apart when they are ready, started again when they crash, replaced, drained at the end."""
 
-import os
-import signal
-import subprocess
 import time
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,28 +10,45 @@ from cli.supervisor.errors import ServeError
 from cli.supervisor.events import Events
 from cli.supervisor.options import Commands
 from cli.supervisor.progress import Progress
-from cli.supervisor.python_child import start_python_child
+from cli.supervisor.worker_process import WorkerProcess, ending
 
 # A worker that ends this often in a row without having served will not serve by being started again.
 FAILED_STARTS_ALLOWED: Final = 5
-START_SECONDS: Final = 60.0
-GRACE_SECONDS: Final = 10.0
 
 
 @dataclass
-class Worker:
-    """One place for a worker process, and the process that holds it."""
+class Place:
+    """One place for a worker, and the processes that hold it, are about to, or have left it."""
 
     index: int
-    process: subprocess.Popen[bytes] | None = None
-    ready_fd: int | None = None
-    """Where the process says that it serves; None once it has, or has ended."""
-    serves: bool = False
-    started: float = 0.0
+    process: WorkerProcess | None = None
+    successor: WorkerProcess | None = None
+    """Started beside `process`, which it replaces once it serves."""
+    leaving: WorkerProcess | None = None
+    """Replaced, and letting its calls end."""
     start_at: float = 0.0
     failed_starts: int = 0
     restarted: bool = False
+    announced: bool = False
     back_off: BackOff = field(default_factory=BackOff)
+
+    @property
+    def serves(self) -> bool:
+        """Whether calls are taken here."""
+        return self.process is not None and self.process.serves
+
+    @property
+    def processes(self) -> list[WorkerProcess]:
+        """All that run here."""
+        return [each for each in (self.process, self.successor, self.leaving) if each is not None]
+
+    @property
+    def due(self) -> float | None:
+        """When (monotonic) something is to be done here without any event."""
+        moments = [each.due for each in self.processes]
+        if self.process is None and self.successor is None:
+            moments.append(self.start_at)
+        return min((moment for moment in moments if moment is not None), default=None)
 
 
 class Workers:
@@ -46,105 +60,103 @@ class Workers:
         self._launch = launch
         self._http_fd = http_fd
         self._progress = progress
-        self._workers = [Worker(index) for index in range(count)]
+        self.places = [Place(index) for index in range(count)]
 
     @property
     def all_serve(self) -> bool:
         """Whether every worker serves."""
-        return all(worker.serves for worker in self._workers)
+        return all(place.serves for place in self.places)
 
     @property
     def ready_fds(self) -> list[int]:
         """What to wait for: a worker says there that it serves."""
-        return [worker.ready_fd for worker in self._workers if worker.ready_fd is not None]
+        return [each.ready_fd for place in self.places for each in place.processes if each.ready_fd is not None]
 
-    def step(self, readable: set[int]) -> float | None:
+    @property
+    def due(self) -> float | None:
+        """When (monotonic) to call `step` at the latest, None: at no set time."""
+        return min((place.due for place in self.places if place.due is not None), default=None)
+
+    def step(self, readable: set[int]) -> None:
         """Does what is due: notes who serves and who ended, starts whom it is time to start.
 
-        Returns when (monotonic) to call again at the latest, None: at no set time. Raises ServeError when a worker
-        could not start five times in a row.
+        Raises ServeError when a worker could not start five times in a row and no other serves.
         """
-        for worker in self._workers:
-            if worker.ready_fd in readable:
-                self._read_ready(worker)
-            if worker.process is not None and worker.process.poll() is not None:
-                self._ended(worker, worker.process.returncode)
-            elif worker.process is None and worker.start_at <= time.monotonic():
-                self._start(worker)
-            elif worker.process is not None and not worker.serves and time.monotonic() > worker.started + START_SECONDS:
-                worker.process.kill()
-        return min((due for worker in self._workers if (due := self._due(worker)) is not None), default=None)
+        for place in self.places:
+            self._look_at_leaving(place, readable)
+            self._look_at_successor(place, readable)
+            self._look_at_process(place, readable)
+
+    def replace(self, place: Place, launch: Launch) -> None:
+        """Starts a successor; `step` puts it in its predecessor's place once it serves. Raises ServeError, OSError."""
+        self._launch = launch
+        place.successor = WorkerProcess(self._commands, launch, place.index, self._http_fd)
 
     def stop(self, events: Events, requests: int) -> None:
-        """Sends SIGTERM and waits 10 s, or until more than `requests` have asked to stop, before SIGKILL."""
-        running = [worker.process for worker in self._workers if worker.process is not None]
+        """Sends SIGTERM and waits until all have ended or outstayed their grace, or until more than `requests` have
+        asked to stop; then SIGKILL."""
+        running = [each for place in self.places for each in place.processes]
         for process in running:
-            process.send_signal(signal.SIGTERM)
-        give_up = time.monotonic() + GRACE_SECONDS
-        while any(process.poll() is None for process in running) and events.stop_requests == requests:
-            left = give_up - time.monotonic()
-            if left <= 0:
+            process.ask_to_leave()
+        while events.stop_requests == requests:
+            running = [each for each in running if each.look(set()) is None]
+            if not running:
                 break
-            events.wait(left)
-        for process in running:
-            if process.poll() is None:
+            events.wait(max(0.0, min(each.due or 0.0 for each in running) - time.monotonic()))
+        for place in self.places:
+            for process in place.processes:
                 process.kill()
-            process.wait()
-        for worker in self._workers:
-            self._forget(worker)
+            place.process = place.successor = place.leaving = None
 
-    @staticmethod
-    def _due(worker: Worker) -> float | None:
-        if worker.process is None:
-            return worker.start_at
-        return None if worker.serves else worker.started + START_SECONDS
+    def _look_at_leaving(self, place: Place, readable: set[int]) -> None:
+        if place.leaving is not None and place.leaving.look(readable) is not None:
+            place.leaving = None
 
-    def _start(self, worker: Worker) -> None:
-        reading, writing = os.pipe()
-        launch = self._launch.for_worker(worker.index, self._http_fd, writing)
-        try:
-            worker.process = start_python_child(self._commands.worker, launch, (self._http_fd, writing))
-        except BaseException:
-            os.close(reading)
-            raise
-        finally:
-            os.close(writing)
-        worker.ready_fd = reading
-        worker.started = time.monotonic()
+    def _look_at_successor(self, place: Place, readable: set[int]) -> None:
+        successor = place.successor
+        if successor is None:
+            return
+        status = successor.look(readable)
+        if status is not None:
+            place.successor = None
+            self._progress.notice(
+                f"The new worker {place.index} ended ({ending(status)}) before it served; its last words are above"
+            )
+        elif successor.serves:
+            place.successor = None
+            place.leaving, place.process = place.process, successor
+            place.failed_starts = 0
+            place.announced = True
+            if place.leaving is not None:
+                place.leaving.ask_to_leave()
 
-    def _read_ready(self, worker: Worker) -> None:
-        assert worker.ready_fd is not None
-        # Nothing is read when the process ended, or closed its end without serving.
-        if os.read(worker.ready_fd, 64):
-            worker.serves = True
-            worker.failed_starts = 0
-            if worker.restarted:
-                self._progress.say(f"Worker {worker.index} serves again")
-        os.close(worker.ready_fd)
-        worker.ready_fd = None
+    def _look_at_process(self, place: Place, readable: set[int]) -> None:
+        process = place.process
+        if process is None:
+            if place.successor is None and place.start_at <= time.monotonic():
+                place.announced = False
+                place.process = WorkerProcess(self._commands, self._launch, place.index, self._http_fd)
+            return
+        status = process.look(readable)
+        if process.serves and not place.announced:
+            place.announced = True
+            place.failed_starts = 0
+            if place.restarted:
+                self._progress.say(f"Worker {place.index} serves again")
+        if status is not None:
+            self._ended(place, process, status)
 
-    def _ended(self, worker: Worker, status: int) -> None:
-        if worker.ready_fd is not None:
-            self._read_ready(worker)
-        lived = time.monotonic() - worker.started
-        if not worker.serves:
-            worker.failed_starts += 1
-        self._forget(worker)
-        ending = f"signal {-status}" if status < 0 else f"status {status}"
-        if worker.failed_starts >= FAILED_STARTS_ALLOWED:
+    def _ended(self, place: Place, process: WorkerProcess, status: int) -> None:
+        if not process.serves:
+            place.failed_starts += 1
+        place.process = None
+        others_serve = any(other.serves for other in self.places)
+        if place.failed_starts >= FAILED_STARTS_ALLOWED and not others_serve:
             raise ServeError(
-                f"Worker {worker.index} could not start {FAILED_STARTS_ALLOWED} times in a row ({ending}); "
+                f"Worker {place.index} could not start {FAILED_STARTS_ALLOWED} times in a row ({ending(status)}); "
                 "its last words are above."
             )
-        wait = worker.back_off.after(lived)
-        worker.start_at = time.monotonic() + wait
-        worker.restarted = True
-        self._progress.notice(f"Worker {worker.index} ended ({ending}); starting it again in {wait:g} s")
-
-    @staticmethod
-    def _forget(worker: Worker) -> None:
-        if worker.ready_fd is not None:
-            os.close(worker.ready_fd)
-        worker.process = None
-        worker.ready_fd = None
-        worker.serves = False
+        wait = place.back_off.after(time.monotonic() - process.started)
+        place.start_at = time.monotonic() + wait
+        place.restarted = True
+        self._progress.notice(f"Worker {place.index} ended ({ending(status)}); starting it again in {wait:g} s")

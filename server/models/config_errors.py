@@ -33,3 +33,25 @@ def line_of(text: str, section: str, index: int, key: str) -> int | None:
         elif header is not None and pattern.match(line):
             return number
     return header
+
+
+def line_of_section(text: str, key: str) -> int | None:
+    """The first line that names a key of the file's top level, as `key =`, `[key]`, `[key.…]` or `[[key]]`; from 1."""
+    name = rf"[\"']?{re.escape(key)}[\"']?"
+    header = re.compile(rf"\s*\[\[?\s*{name}\s*[.\]]")
+    assignment = re.compile(rf"\s*{name}\s*[.=]")
+    at_top = True
+    for number, line in enumerate(text.splitlines(), 1):
+        if header.match(line) or (at_top and assignment.match(line)):
+            return number
+        at_top = at_top and not _HEADER.match(line)
+    return None
+
+
+def not_utf_8(source: str, content: bytes, error: UnicodeDecodeError) -> ConfigFileError:
+    """The error about a file that is no UTF-8, at the line and the key of its first wrong byte."""
+    begin = content.rfind(b"\n", 0, error.start) + 1
+    line = content.count(b"\n", 0, error.start) + 1
+    key, equals, _ = content[begin : error.start].decode().partition("=")
+    reason = f"byte 0x{content[error.start]:02x} is not UTF-8: save the file in that encoding"
+    return ConfigFileError(source, line, key.strip() if equals else "", reason)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from server.models.config_errors import ConfigFileError, line_of
+from server.models.config_errors import ConfigFileError, line_of, line_of_section, not_utf_8
 from server.models.config_profiles import read_profile
 from server.models.config_table import Table
 from server.models.entries import ModelEntry, PriceEntry, ProfileEntry, ProviderEntry
@@ -47,9 +47,13 @@ def read(path: Path, environment: Mapping[str, str], look_up: LookUp, elsewhere:
     Raises `ConfigFileError`.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigFileError(str(path), None, "", f"cannot be read: {error}") from error
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigFileError(str(path), None, "", f"cannot be read: {error.strerror}") from error
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise not_utf_8(str(path), content, error) from error
     return parse(text, str(path), environment, look_up, elsewhere)
 
 
@@ -64,7 +68,9 @@ def parse(
         raise ConfigFileError(source, int(match[1]) if match else None, "", f"no valid TOML: {error}") from error
     for key in document:
         if key not in _SECTIONS:
-            raise ConfigFileError(source, None, key, f"unknown key; known are {', '.join(_SECTIONS)}")
+            raise ConfigFileError(
+                source, line_of_section(text, key), key, f"unknown key; known are {', '.join(_SECTIONS)}"
+            )
     providers: dict[str, ProviderEntry] = {}
     for table in _tables(document, source, text, "providers"):
         entry = _provider(table, environment, providers)
@@ -96,7 +102,9 @@ def at_name(path: Path, section: str, name: str, reason: str) -> ConfigFileError
 def _tables(document: Mapping[str, object], source: str, text: str, section: str) -> list[Table]:
     values = document.get(section, [])
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-        raise ConfigFileError(source, None, section, f"must be tables, each headed [[{section}]]")
+        raise ConfigFileError(
+            source, line_of_section(text, section), section, f"must be tables, each headed [[{section}]]"
+        )
     return [Table(source, text, section, index, value) for index, value in enumerate(values)]
 
 

@@ -12,6 +12,7 @@ from grpc_health.v1 import health, health_pb2
 
 from server.rpc.foreign_services import Exposure, add_foreign_services
 from server.rpc.grpc_edge import SERVER_OPTIONS, GrpcEdge
+from server.rpc.port_sharing import prefer_newest
 
 _NOTICE_SECONDS: Final = 0.3
 """How long NOT_SERVING stands before connections are asked to go, so that whoever watches health looks away first."""
@@ -27,6 +28,8 @@ class GrpcDoor:
     """TLS; None: plaintext."""
     bridge_names: frozenset[str] = frozenset()
     """Names in client certificates that count as bridges."""
+    processes: int = 1
+    """How many share the port, one that is about to leave not counted."""
 
 
 class GrpcServer:
@@ -60,6 +63,8 @@ class GrpcServer:
         except RuntimeError as error:
             raise OSError(f"gRPC cannot listen on {address}: {error}") from error
         await self._server.start()
+        if self._door.share_port:
+            prefer_newest(port, self._door.processes)
         for name in ("", *self._services):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return port

@@ -28,6 +28,7 @@ from server.rpc.errors import (
     DeadlineExceededError,
     InternalError,
     InvalidArgumentError,
+    ShuttingDownError,
     UnavailableError,
 )
 from server.rpc.methods import Method
@@ -106,6 +107,8 @@ class Pipeline:
         self._recorder = recorder
         self._clock = clock
         self._after_change = after_change
+        self._running: set[asyncio.Task[Any]] = set()
+        self._cut: set[asyncio.Task[Any]] = set()
 
     async def run(self, incoming: Incoming, outgoing: Outgoing) -> Ending:
         """Answers the call, and says how it ended. Raises only CancelledError, when the caller has left."""
@@ -113,16 +116,36 @@ class Pipeline:
         method = incoming.method
         context = CallContext(method.path, incoming.origin, dict(incoming.metadata), deadline=incoming.deadline)
         error: ApiError | None = None
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
         try:
             await self._answer(incoming, context, outgoing)
         except asyncio.CancelledError:
-            self._recorder.record(context, _Left(), self._clock.monotonic() - begin)
-            raise
+            if not self._was_cut(task):
+                self._recorder.record(context, _Left(), self._clock.monotonic() - begin)
+                raise
+            error = ShuttingDownError()
         except Exception as raised:  # noqa: BLE001 - the one place where every failure becomes a status
             error = as_api_error(raised)
+        finally:
+            self._running.discard(task)
         self._recorder.record(context, error, self._clock.monotonic() - begin)
         status = None if error is None else error.to_status(context.request_id)
         return Ending(status, context.trailing_metadata)
+
+    def cut(self) -> None:
+        """Ends every call that runs now with `ShuttingDownError`: after what was sent already, before anything else."""
+        for task in tuple(self._running):
+            self._cut.add(task)
+            task.cancel()
+
+    def _was_cut(self, task: asyncio.Task[Any]) -> bool:
+        """Whether the cancellation under way is ours alone, and so has been answered."""
+        if task not in self._cut:
+            return False
+        self._cut.discard(task)
+        return task.uncancel() == 0
 
     async def _answer(self, incoming: Incoming, context: CallContext, outgoing: Outgoing) -> None:
         if incoming.deadline is None:

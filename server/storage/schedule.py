@@ -1,4 +1,4 @@
-"""Work that repeats in the background, done by one process of a database at a time."""
+"""Work that repeats in the background: each process's own, and what is done once per database however many run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,18 @@ from server.storage.database import Database, DatabaseUnavailableError, Role, Tr
 # Named query: schedule_take_turn. True for one transaction at a time; the turn ends with the transaction.
 _TAKE_TURN: Final = "SELECT pg_try_advisory_xact_lock($1, $2)"
 
+# Named query: schedule_note_run. Notes a run that is due and answers its name; answers nothing where another process
+# has done it meanwhile. Rolled back with the run that fails, so that the next process tries.
+_NOTE_RUN: Final = """
+INSERT INTO background_run AS b (name, run_time) VALUES ($1, now())
+ON CONFLICT (name) DO UPDATE SET run_time = excluded.run_time
+WHERE b.run_time <= excluded.run_time - make_interval(secs => $2)
+RETURNING name
+"""
+
 _NAMESPACE: Final = 0x746C
+_EARLY: Final = 0.9
+"""Share of the pause after which a run counts as due: processes do not ask at the same moments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +43,7 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class SharedLoop:
-    """A piece of background work that one process of the database does at a time."""
+    """A piece of background work that is done once per database: each pause by one process, whichever asks first."""
 
     name: str
     seconds: float
@@ -75,5 +86,6 @@ class Schedule:
             await loop.run()
             return
         async with self._database.privileged(Role.KEEPER) as transaction:
-            if await transaction.fetchval(_TAKE_TURN, _NAMESPACE, zlib.crc32(loop.name.encode()) >> 1):
+            turn = await transaction.fetchval(_TAKE_TURN, _NAMESPACE, zlib.crc32(loop.name.encode()) >> 1)
+            if turn and await transaction.fetchval(_NOTE_RUN, loop.name, loop.seconds * _EARLY):
                 await loop.run(transaction)

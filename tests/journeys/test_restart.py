@@ -91,6 +91,36 @@ def test_a_restart_keeps_keys_and_balances_and_shows_no_secret_again(folder: Pat
         assert len(get(second, "/v1/usage/history", key).json()["events"]) == 1
 
 
+def test_secrets_outlive_a_kill_before_anybody_was_told(folder: Path) -> None:
+    data, log = folder / "data", folder / "killed.log"
+    pending = data / "bootstrap.pending.json"
+    with log.open("wb") as output:
+        killed = subprocess.Popen(
+            command(data, folder / "never.json", "--no-local-model"),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment(),
+        )
+    give_up = time.monotonic() + 60
+    while not pending.exists():
+        assert killed.poll() is None, log.read_text()
+        assert time.monotonic() < give_up
+        time.sleep(0.001)
+    killed.kill()
+    killed.wait()
+    assert stat.S_IMODE(pending.stat().st_mode) == 0o600
+    assert not (folder / "never.json").exists()
+    with serving(folder, "--no-local-model") as found:
+        assert get(found, "/v1/models", found["api_key"]).is_success
+        login = {"email": found["admin_email"], "password": found["admin_password"]}
+        assert httpx2.post(found["http"] + "/v1/auth/login", json=login, timeout=20).is_success
+        assert not pending.exists()
+        assert json.loads((data / "bootstrap.json").read_text())["api_key"] == found["api_key"]
+    with serving(folder, "--no-local-model") as again:
+        assert set(again) == {"http", "grpc"}
+
+
 def test_another_secret_than_the_database_s_is_named(folder: Path, database: TestDatabase, valkey_url: str) -> None:
     outside = {"DATABASE_URL": database.url, "DATABASE_OWNER_URL": database.owner_url, "REDIS_URL": valkey_url}
     with serving(folder, **outside, JWT_SECRET=SECRET):
@@ -135,7 +165,11 @@ def test_a_weak_secret_stops_production_at_once(folder: Path, secret: str) -> No
         ('[[providers]]\nname = "a"\nkind = "openai"\n', "base_url"),
         ('[[models]]\nname = "m"\nprovider = "nobody"\n', "provider"),
         ("[[providers]\n", "line 1"),
-        ("nonsense = 1\n", "nonsense"),
+        ("nonsense = 1\n", "c.toml:1: nonsense"),
+        (
+            '\n[[providers]]\nname = "local"\nkind = "openai"\nbase_url = "http://127.0.0.1:1/v1"\n',
+            "c.toml:3: providers[0]",
+        ),
     ],
 )
 def test_a_broken_config_file_stops_the_start(folder: Path, config: str, named: str) -> None:

@@ -103,9 +103,10 @@ def table(key: str, value: str, *, base: str = MODEL) -> str:
     [
         ("[[providers]\n", 1, "", "no valid TOML"),
         ("a = 1\nb = \n", 2, "", "no valid TOML"),
-        ("[server]\n", None, "server", "unknown key"),
-        ("providers = 1\n", None, "providers", "[[providers]]"),
-        ("[providers]\nname = 'x'\n", None, "providers", "[[providers]]"),
+        ("a.b = 1\n", 1, "a", "unknown key"),
+        (PROVIDER + "[server]\n", 6, "server", "unknown key"),
+        ("providers = 1\n", 1, "providers", "[[providers]]"),
+        ("[providers]\nname = 'x'\n", 1, "providers", "[[providers]]"),
         ("[[providers]]\n", 1, "providers[0].name", "is required"),
         (PROVIDER.replace("kind", "kin"), 3, "providers[0].kin", "unknown key"),
         (PROVIDER.replace('"openai"', '"closed"'), 3, "providers[0].kind", "one of openai"),
@@ -153,6 +154,15 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for name in ("missing.toml", "latin"):
         with pytest.raises(ConfigFileError, match=name):
             config_file.read(tmp_path / name, {}, lambda _name: NOTHING)
+
+
+def test_a_file_that_is_no_utf_8_is_named_by_line_and_key(tmp_path: Path) -> None:
+    path = tmp_path / "latin.toml"
+    path.write_bytes(b"# fine\n[[providers]]\nname = 'caf\xe9'\n")
+    with pytest.raises(ConfigFileError) as refusal:
+        config_file.read(path, {}, lambda _name: NOTHING)
+    assert (refusal.value.line, refusal.value.key) == (3, "name")
+    assert "0xe9 is not UTF-8" in str(refusal.value)
 
 
 def test_a_file_is_read_as_its_text_says(tmp_path: Path) -> None:

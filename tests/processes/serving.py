@@ -97,6 +97,10 @@ class Serving:
         with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 - a loopback address
             return int(answer.read())
 
+    def workers(self) -> set[int]:
+        """The process ids of the workers."""
+        return {pid for pid, command in self.children().items() if "stand_ins.worker" in command}
+
     def children(self) -> dict[int, str]:
         """The living children: process id to command line."""
         return children_of(self.process.pid)

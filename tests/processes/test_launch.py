@@ -58,6 +58,6 @@ def test_options_read_back_as_they_were_written() -> None:
 
 def test_waits_double_until_a_child_has_lived() -> None:
     back_off = BackOff()
-    assert [back_off.after(1) for _ in range(4)] == [0.25, 0.5, 1.0, 2.0]
-    assert [back_off.after(1) for _ in range(6)][-1] == 30.0
-    assert back_off.after(61) == 0.25
+    assert [back_off.after(1) for _ in range(4)] == [0.1, 0.2, 0.4, 0.8]
+    assert [back_off.after(1) for _ in range(8)][-1] == 30.0
+    assert back_off.after(61) == 0.1

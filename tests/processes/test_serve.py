@@ -7,7 +7,7 @@ import signal
 import stat
 from pathlib import Path
 
-from cli.supervisor.workers import GRACE_SECONDS
+from cli.supervisor.worker_process import GRACE_SECONDS
 from tests.processes.ordinary_user import OrdinaryUser
 from tests.processes.processes import one, resident_megabytes, wait_until_gone
 from tests.processes.serving import Serving

@@ -61,3 +61,28 @@ def _read_until(terminal: int, mark: bytes) -> str:
         assert time.monotonic() < give_up, shown
         shown += os.read(terminal, 65536)
     return shown.decode()
+
+
+def test_a_closed_terminal_ends_it(folder: Path) -> None:
+    terminal, inside = pty.openpty()
+    options = ServeOptions(data_dir=folder / "data", http_port=0, grpc_port=0, local_model=False).to_json()
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "tests.processes.supervise"],
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        env=environment(**{VARIABLE: options}),
+        start_new_session=True,
+    )
+    os.close(inside)
+    try:
+        _read_until(terminal, b"hello.")
+        children = list(children_of(process.pid))
+        os.close(terminal)
+        # What the kernel sends to whoever the terminal controls.
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(20) == 0
+        wait_until_gone(children, 1)
+    finally:
+        process.kill()
+        process.wait()

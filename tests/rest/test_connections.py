@@ -16,6 +16,7 @@ from tests.rest.waiting import until
 from tests.transcoding.forms import message_class
 
 _TALK = b"POST /v1/talk HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Length: 2\r\n\r\n{}"
+_HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nHos"])
@@ -126,6 +127,36 @@ class TestStop:
             started = asyncio.get_running_loop().time()
             await served.bridge.stop(30)
             assert asyncio.get_running_loop().time() - started < 5
+
+    async def test_a_client_that_keeps_its_connection_busy_loses_no_request_and_is_told_to_leave(self) -> None:
+        async with serving() as served:
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            writer.write(_HEALTH)
+            assert b"connection: close" not in (await asyncio.wait_for(reader.readuntil(b"}"), 5)).lower()
+            stopping = asyncio.create_task(served.bridge.stop(10))
+            await until(lambda: _refuses_connections(served.port))
+            writer.write(_HEALTH)
+            answer = await asyncio.wait_for(reader.read(), 5)
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert b"connection: close" in answer.lower()
+            await asyncio.wait_for(stopping, 1)
+            writer.close()
+
+    async def test_a_stream_that_began_before_leaves_its_connection_usable_once_more(self) -> None:
+        go_on = asyncio.Event()
+
+        async with serving(lambda _: ScriptedReply([_event(b"data: 1\n\n"), go_on.wait])) as served:
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            writer.write(_TALK)
+            await asyncio.wait_for(reader.readuntil(b"data: 1\n\n"), 5)
+            stopping = asyncio.create_task(served.bridge.stop(10))
+            await until(lambda: _refuses_connections(served.port))
+            go_on.set()
+            await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), 5)
+            writer.write(_HEALTH)
+            assert b"connection: close" in (await asyncio.wait_for(reader.read(), 5)).lower()
+            await asyncio.wait_for(stopping, 1)
+            writer.close()
 
     async def test_a_bridge_that_never_started_stops(self) -> None:
         async with serving() as served:

@@ -9,9 +9,9 @@ _LOOK_SECONDS = 0.005
 _STILL_LOOKS = 20
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits until the condition holds, at most ten seconds."""
-    async with asyncio.timeout(10):
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Waits until the condition holds, at most ten seconds unless told otherwise."""
+    async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - no event tells it
             await asyncio.sleep(_LOOK_SECONDS)
 

@@ -56,6 +56,32 @@ async def test_shared_work_is_done_by_one_at_a_time(pools: Database) -> None:
     assert work.most == 1
 
 
+async def test_shared_work_is_done_once_a_pause_however_many_processes_run(pools: Database) -> None:
+    work = Work()
+    own = Work()
+    schedules = [Schedule(pools, [SharedLoop("rare", 3600.0, work.run_in), Loop("own", 3600.0, own.run)])]
+    schedules += [Schedule(pools, [SharedLoop("rare", 3600.0, work.run_in), Loop("own", 0.001, own.run)])]
+    for schedule in schedules:
+        schedule.start()
+    await asyncio.wait_for(own.done.wait(), 10)
+    for schedule in schedules:
+        await schedule.stop()
+    assert work.runs == 1
+
+
+async def test_a_shared_run_that_fails_is_due_again(pools: Database) -> None:
+    work = Work()
+    failures = iter([True, True])
+
+    async def fail_twice(transaction: Transaction) -> None:
+        if next(failures, False):
+            raise DatabaseUnavailableError("away")
+        await work.run_in(transaction)
+
+    await run_two(pools, SharedLoop("failing", 0.001, fail_twice), work)
+    assert work.runs >= 10
+
+
 async def test_own_work_is_done_by_each(pools: Database) -> None:
     work = Work()
     await run_two(pools, Loop("own", 0.001, work.run), work)

@@ -134,20 +134,20 @@ def provider_in_thread() -> Iterator[ProviderDouble]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Served]:
-    """The product on a fresh data directory below `folder`."""
+def running(folder: Path, *options: str, **variables: str) -> Iterator[Served]:
+    """The product on a fresh data directory below `folder`, with more options of `serve` and settings."""
     data_dir, ready, log = folder / "data", folder / "ready.json", folder / "serve.log"
     with provider_in_thread() as double:
         config = folder / "config.toml"
         config.write_text(CONFIG.format(url=double.url))
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command(data_dir, ready, "--config", str(config)),
+                command(data_dir, ready, "--config", str(config), *options),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 # Tests try many wrong credentials from one address.
-                env=environment(TOLLBRIDGE_WRONG_CREDENTIALS_PER_ADDRESS="1000000"),
+                env=environment(TOLLBRIDGE_WRONG_CREDENTIALS_PER_ADDRESS="1000000", **variables),
             )
         try:
             found = wait_ready(process, ready, log)

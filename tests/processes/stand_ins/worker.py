@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import NoReturn
 
 from cli.launch import Launch
+from tests.processes.stand_ins import told
 
 
 class _Answer(BaseHTTPRequestHandler):
@@ -24,12 +25,12 @@ class _Answer(BaseHTTPRequestHandler):
 
 def main(launch: Launch) -> NoReturn:
     """Serves, unless STAND_IN_WORKER says otherwise."""
-    if os.environ.get("STAND_IN_WORKER") == "crash":
+    if told("STAND_IN_WORKER") == "crash":
         sys.stderr.write("the stand-in gives up\n")
         raise SystemExit(5)
     assert launch.http_fd is not None
     assert launch.ready_fd is not None
-    stubborn = os.environ.get("STAND_IN_WORKER") == "stubborn"
+    stubborn = told("STAND_IN_WORKER") == "stubborn"
     signal.signal(signal.SIGTERM, signal.SIG_IGN if stubborn else lambda *_: os._exit(0))
     grpc = socket.socket()
     grpc.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -39,7 +40,7 @@ def main(launch: Launch) -> NoReturn:
     server.socket.close()
     server.socket = socket.socket(fileno=launch.http_fd)
     with os.fdopen(launch.ready_fd, "wb") as ready:
-        ready.write(b"ready\n")
+        ready.write(b"ready 10\n")
     server.serve_forever()
     raise SystemExit(0)
 
