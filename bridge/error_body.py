@@ -16,6 +16,7 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from bridge import problem
 from bridge.caller import Refusal
 from bridge.errors import BridgeError, InternalError, rule_of
 from tollbridge.errors.v1.error_reason_pb2 import ErrorReason, Rule
@@ -60,6 +61,8 @@ class ErrorAnswer:
     status: int
     body: bytes
     headers: MutableMapping[str, str] = field(default_factory=dict)
+    problem: bytes | None = None
+    """The same as RFC 9457 writes it; None where there is no such form."""
 
 
 def of_bridge_error(error: BridgeError, request_id: str) -> ErrorAnswer:
@@ -104,7 +107,8 @@ def _answer(rule: Rule, message: str, details: list[Message], request_id: str) -
             "details": [_detail_to_json(detail) for detail in details],
         }
     }
-    return ErrorAnswer(rule.http_status, orjson.dumps(body), _headers(rule, details))
+    as_problem = problem.problem(rule, message, details, request_id)
+    return ErrorAnswer(rule.http_status, orjson.dumps(body), _headers(rule, details), as_problem)
 
 
 def _headers(rule: Rule, details: list[Message]) -> dict[str, str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp.web import BaseRequest, Response
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from bridge import headers as header_sets
+from bridge import problem
 from bridge.caller import Origin
 from bridge.connection import Connection
 from bridge.error_body import ErrorAnswer
@@ -75,16 +76,24 @@ class Exchange:
         """A whole answer; JSON and other text is packed where it is worth it and the client takes it."""
         answer_headers = self.headers(more)
         answer_headers["Content-Type"] = content_type
-        if len(body) > header_sets.GZIP_FROM_BYTES and content_type.startswith((_JSON, "text/")):
+        if len(body) > header_sets.GZIP_FROM_BYTES and content_type.startswith((_JSON, problem.CONTENT_TYPE, "text/")):
             answer_headers.add("Vary", "Accept-Encoding")
             if header_sets.accepts_gzip(self.request.headers.get("Accept-Encoding", "")):
                 answer_headers["Content-Encoding"] = "gzip"
                 body = header_sets.gzip(body)
         return Response(status=status, body=body, headers=answer_headers)
 
+    def _accept(self) -> Sequence[str]:
+        asked = self.request.headers
+        # A request that is no HTTP has no headers, and then aiohttp gives a plain dict.
+        return asked.getall("Accept", ()) if isinstance(asked, CIMultiDictProxy) else ()
+
     def refuse(self, error: ErrorAnswer, closes: bool = False) -> Response:
-        """An error as the whole answer. `closes` ends the connection after it."""
-        response = self.answer(error.status, error.body, more=error.headers)
+        """An error as the whole answer, in the form that the client asked for. `closes` ends the connection then."""
+        body, content_type = error.body, _JSON
+        if error.problem is not None and problem.is_wanted(self._accept()):
+            body, content_type = error.problem, problem.CONTENT_TYPE
+        response = self.answer(error.status, body, content_type, error.headers)
         if closes:
             response.force_close()
         return response
