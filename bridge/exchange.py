@@ -84,7 +84,7 @@ class Exchange:
         return Response(status=status, body=body, headers=answer_headers)
 
     def _accept(self) -> Sequence[str]:
-        asked = self.request.headers
+        asked: object = self.request.headers
         # A request that is no HTTP has no headers, and then aiohttp gives a plain dict.
         return asked.getall("Accept", ()) if isinstance(asked, CIMultiDictProxy) else ()
 
