@@ -25,7 +25,8 @@ class Block:
 
 def documents() -> list[Path]:
     """Every document for readers of the project."""
-    return [path for path in (README, *sorted((CHECKOUT / "docs").rglob("*.md"))) if path.exists()]
+    found = (README, CHECKOUT / "sdk" / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md")))
+    return [path for path in found if path.exists()]
 
 
 def blocks(document: Path) -> list[Block]:
