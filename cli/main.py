@@ -28,6 +28,7 @@ SUBCOMMANDS: Final = {
     "server": Subcommand("cli.server", "server", "Serve gRPC against a database elsewhere."),
     "bridge": Subcommand("cli.bridge", "bridge", "Serve REST before gRPC servers elsewhere."),
     "jobs": Subcommand("cli.jobs", "jobs", "Do the background work of a database elsewhere."),
+    "chat": Subcommand("cli.chat", "chat", "Talk to a model in the terminal."),
     "migrate": Subcommand("cli.migrate", "migrate", "Bring a database to this version."),
     "keys": Subcommand("cli.keys", "app", "Create, list and revoke keys."),
     "users": Subcommand("cli.users", "app", "Create administrators."),
