@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import aiohttp
 import grpc
@@ -14,26 +13,13 @@ from bridge.catalog import Catalog
 from tests.contract.descriptors import IMAGE
 from tests.support.clients import Client, GrpcClient, RestClient
 from tests.support.scratch import scratch_folder
-from tests.support.served import Served, running
+from tests.support.served import Served
 from tests.support.split import split_of
 
 # Makes every service's descriptors known, which clients call by.
 Catalog.from_generated(IMAGE.read_bytes())
 
 TRANSPORTS = ("grpc", "bridge in process", "bridge over grpc")
-
-
-@pytest.fixture(scope="session")
-def served_folder() -> Iterator[Path]:
-    with scratch_folder() as folder:
-        yield folder
-
-
-@pytest.fixture(scope="session")
-def served(served_folder: Path) -> Iterator[Served]:
-    """The product, started once for this pytest process."""
-    with running(served_folder) as product:
-        yield product
 
 
 @pytest.fixture(params=TRANSPORTS)

@@ -16,6 +16,7 @@ from cli.embedded.valkey import EmbeddedValkey
 from tests.support.databases import Cluster, TestDatabase, running_cluster
 from tests.support.provider_double import ProviderDouble
 from tests.support.scratch import scratch_folder
+from tests.support.served import Served, running
 
 
 @pytest.fixture(scope="session")
@@ -71,3 +72,17 @@ async def provider() -> AsyncIterator[ProviderDouble]:
     """An OpenAI-compatible provider on a loopback port, for this test only."""
     async with ProviderDouble() as double:
         yield double
+
+
+@pytest.fixture(scope="session")
+def served_folder() -> Iterator[Path]:
+    """Where this process's product keeps its data."""
+    with scratch_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def served(served_folder: Path) -> Iterator[Served]:
+    """The product, started once for this pytest process."""
+    with running(served_folder) as product:
+        yield product
