@@ -14,6 +14,8 @@ from aiohttp import HttpVersion10
 from aiohttp.web import BaseRequest, Response, ServerRunner, SockSite, StreamResponse
 from multidict import CIMultiDict
 
+from bridge.aliases.loader import Aliases
+from bridge.aliases.routing import AliasGround, alias_routes
 from bridge.caller import Caller, Refusal
 from bridge.catalog import Binding, Catalog, Method
 from bridge.connection import Door
@@ -34,7 +36,7 @@ from bridge.event_stream import EventStream
 from bridge.exchange import Exchange
 from bridge.framing import check_framing
 from bridge.headers import CrossOrigin
-from bridge.health import HealthPages, Page, metrics_page
+from bridge.health import Dependencies, HealthPages, Page, metrics_page
 from bridge.meters import Meters
 from bridge.origin import OriginReader
 from bridge.path_template import Variable, parse_template
@@ -70,6 +72,7 @@ class Bridge:
         meters: Meters | None = None,
         now: Callable[[], datetime] = _utc_now,
         policy: Policy = OWN,
+        aliases: Aliases | None = None,
     ) -> None:
         """Raises `RouteConflict` or `ProxyError`; the texts are for the operator."""
         self._settings = settings
@@ -80,9 +83,11 @@ class Bridge:
         self._running: set[Exchange] = set()
         self._origins = OriginReader(settings.trusted_proxies)
         self._cross_origin = CrossOrigin(settings.cors_origins)
-        pages = _pages(settings, HealthPages(caller, settings.version, now), render_metrics, policy.pages_prefix)
+        health = HealthPages(caller, settings.version, now, Dependencies.of(caller, catalog))
+        pages = _pages(settings, health, render_metrics, policy.pages_prefix)
         endpoints = _endpoints(catalog, caller, settings, self._live, policy)
-        self._router: Router[Handler] = Router([*pages, *endpoints], path_before_verb=policy.path_before_verb)
+        others = alias_routes(aliases, AliasGround(caller, settings, self._live, now)) if aliases else ()
+        self._router: Router[Handler] = Router([*pages, *endpoints, *others], path_before_verb=policy.path_before_verb)
         self._runner: ServerRunner | None = None
 
     async def start(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
@@ -157,12 +162,15 @@ class Bridge:
 
     async def _serve(self, exchange: Exchange) -> StreamResponse:
         request = exchange.request
+        found = self._router.find(request.method, exchange.path)
+        if found is not None:
+            # First, so that whatever is wrong with the request is said in the form that the path's clients know.
+            exchange.dress = found.dress
         if request.version < HttpVersion10:
             raise InvalidRequest("The request is not valid HTTP.")
         if sum(len(name) + len(value) for name, value in request.raw_headers) > MAX_HEADER_BYTES:
             raise HeadersTooLarge(MAX_HEADER_BYTES)
         check_framing(request)
-        found = self._router.find(request.method, exchange.path)
         if found is None:
             raise RouteNotFound()
         if found.target is not None:

@@ -170,14 +170,15 @@ def _read_bindings(
     if descriptor.client_streaming and not foreign:
         raise CatalogError(f"{descriptor.full_name}: a client-streaming method cannot have an HTTP binding.")
     rule = options.Extensions[annotations_pb2.http]
-    yield _read_binding(descriptor, rule, foreign)
+    yield read_binding(descriptor, rule, foreign)
     for additional in rule.additional_bindings:
         if additional.additional_bindings:
             raise CatalogError(f"{descriptor.full_name}: additional_bindings do not nest.")
-        yield _read_binding(descriptor, additional, foreign)
+        yield read_binding(descriptor, additional, foreign)
 
 
-def _read_binding(descriptor: MethodDescriptor, rule: http_pb2.HttpRule, foreign: bool) -> Binding:
+def read_binding(descriptor: MethodDescriptor, rule: http_pb2.HttpRule, foreign: bool = False) -> Binding:
+    """One HTTP form of a method, from a rule. Raises `CatalogError`."""
     http_verb, path = _verb_and_path(descriptor, rule)
     try:
         template = parse_template(path)

@@ -52,6 +52,7 @@ class Endpoint:
         self._policy = policy
         self._wants_credential = policy.wants_credential(method)
         self._returns_raw = transcode.returns_raw(method, binding)
+        self._reads_body = not method.takes_http_body
 
     async def __call__(self, exchange: Exchange, variables: Sequence[tuple[Variable, str]]) -> StreamResponse:
         """Answers one request. Raises `BridgeError`, or `Refusal` before anything was sent."""
@@ -75,6 +76,13 @@ class Endpoint:
         finally:
             await reply.aclose()
 
+    def _to_message(
+        self, variables: Sequence[tuple[Variable, str]], query: str, body: bytes, content_type: str
+    ) -> Message:
+        """The request. Raises `InvalidRequest`."""
+        rules = self._policy.reading
+        return transcode.read_request(self.method, self.binding, variables, query, body, content_type, rules)
+
     async def _check_caller(self, exchange: Exchange, metadata: Metadata) -> None:
         """Raises `Refusal` where the server refuses the caller, who then learns nothing of the request's faults."""
         call = Call(self.method.rpc_path, NO_MESSAGE, metadata, exchange.origin, self._settings.call_timeout)
@@ -95,13 +103,10 @@ class Endpoint:
                 check_content_type(content_type)
             body = await read_body(exchange.request, self._settings.body_idle_seconds)
         default_type = "application/json" if self._wants_json else "application/octet-stream"
-        arguments = (
-            *(self.method, self.binding, variables, exchange.query, body, content_type or default_type),
-            self._policy.reading,
-        )
-        if len(body) > _BYTES_OFF_LOOP and not self.method.takes_http_body:
-            return await asyncio.to_thread(transcode.read_request, *arguments)
-        return transcode.read_request(*arguments)
+        arguments = (variables, exchange.query, body, content_type or default_type)
+        if len(body) > _BYTES_OFF_LOOP and self._reads_body:
+            return await asyncio.to_thread(self._to_message, *arguments)
+        return self._to_message(*arguments)
 
     async def _answer_one(self, exchange: Exchange, reply: Reply) -> Response:
         message = await reply.read()

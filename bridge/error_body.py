@@ -7,7 +7,7 @@ without a known reason falls back to its gRPC code, and then nothing of its text
 from __future__ import annotations
 
 import math
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,10 @@ class ErrorAnswer:
     headers: MutableMapping[str, str] = field(default_factory=dict)
     problem: bytes | None = None
     """The same as RFC 9457 writes it; None where there is no such form."""
+
+
+Dress = Callable[[ErrorAnswer], ErrorAnswer]
+"""Gives an error another form, for routes whose clients know another."""
 
 
 def of_bridge_error(error: BridgeError, request_id: str) -> ErrorAnswer:

@@ -15,7 +15,7 @@ from bridge import headers as header_sets
 from bridge import problem
 from bridge.caller import Origin
 from bridge.connection import Connection
-from bridge.error_body import ErrorAnswer
+from bridge.error_body import Dress, ErrorAnswer
 from bridge.headers import CrossOrigin
 
 _API_HEADERS: CIMultiDict[str] = CIMultiDict(header_sets.API)
@@ -40,6 +40,8 @@ class Exchange:
     """Whether answers carry the platform's own headers, the request's id among them."""
     label: str = "none"
     """What metrics call it: the method's name, never the path."""
+    dress: Dress | None = None
+    """The form of this path's errors, where it is not the usual one."""
     task: asyncio.Task[Any] | None = field(default_factory=asyncio.current_task)
     """The task that answers it."""
     streaming: bool = False
@@ -90,6 +92,8 @@ class Exchange:
 
     def refuse(self, error: ErrorAnswer, closes: bool = False) -> Response:
         """An error as the whole answer, in the form that the client asked for. `closes` ends the connection then."""
+        if self.dress is not None:
+            error = self.dress(error)
         body, content_type = error.body, _JSON
         if error.problem is not None and problem.is_wanted(self._accept()):
             body, content_type = error.problem, problem.CONTENT_TYPE

@@ -10,6 +10,7 @@ from bridge.caller import Metadata
 from bridge.errors import CredentialInvalid, CredentialMissing, InvalidRequest
 
 _FORWARDED = ("Idempotency-Key", "traceparent")
+_KEY_ID = "key_"
 _VISIBLE = re.compile(r"[\x20-\x7e]*")
 _INVISIBLE = re.compile(r"[^\x20-\x7e]")
 _MAX_USER_AGENT = 300
@@ -25,22 +26,40 @@ def request_metadata(headers: CIMultiDictProxy[str], wants_credential: bool) -> 
     An API key in `x-api-key` is sent on as a bearer token. Raises `CredentialMissing` where one is wanted,
     `CredentialInvalid` where what came has characters that no credential has, `InvalidRequest` for other headers.
     """
-    metadata: list[tuple[str, str | bytes]] = []
     credential = _credential(headers)
+    if credential is None and wants_credential:
+        raise CredentialMissing()
+    metadata = _metadata(headers, credential)
+    if not wants_credential and "User-Agent" in headers:
+        metadata.append(("x-user-agent", _INVISIBLE.sub("?", headers["User-Agent"][:_MAX_USER_AGENT])))
+    return metadata
+
+
+def pair_metadata(headers: CIMultiDictProxy[str], key_id: str, secret: str) -> list[tuple[str, str | bytes]]:
+    """The same for a key that is given by its id and its secret, sent on as `Bearer ID:SECRET`; the server refuses a
+    secret of another key."""
+    if ":" in key_id or not key_id.startswith(_KEY_ID):
+        raise CredentialInvalid()
+    return _metadata(headers, f"{key_id}:{secret}")
+
+
+def has_credential(headers: CIMultiDictProxy[str]) -> bool:
+    """Whether a request carries anything that may be a credential."""
+    return _credential(headers) is not None
+
+
+def _metadata(headers: CIMultiDictProxy[str], credential: str | None) -> list[tuple[str, str | bytes]]:
+    metadata: list[tuple[str, str | bytes]] = []
     if credential is not None:
         if not _VISIBLE.fullmatch(credential):
             raise CredentialInvalid()
         metadata.append(("authorization", f"Bearer {credential}"))
-    elif wants_credential:
-        raise CredentialMissing()
     for name in _FORWARDED:
         value = headers.get(name)
         if value is not None:
             if not _VISIBLE.fullmatch(value):
                 raise InvalidRequest(f"The header {name} holds characters outside visible ASCII.", field=name)
             metadata.append((name.lower(), value))
-    if not wants_credential and "User-Agent" in headers:
-        metadata.append(("x-user-agent", _INVISIBLE.sub("?", headers["User-Agent"][:_MAX_USER_AGENT])))
     return metadata
 
 

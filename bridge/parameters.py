@@ -29,7 +29,7 @@ def read_query(message: Message, query: str, taken: set[str], rules: ReadRules =
     chosen: dict[str, str] = {}
     if rules.ignore_unknown and "*" in taken:
         return
-    for name, text in _split(query):
+    for name, text in split_query(query):
         fields = _find(message, name, rules)
         if not fields:
             continue
@@ -61,7 +61,8 @@ def set_from_text(
         raise FieldProblem(path, str(problem)) from None
 
 
-def _split(query: str) -> Iterator[tuple[str, str]]:
+def split_query(query: str) -> Iterator[tuple[str, str]]:
+    """The names and values of a raw query. Raises `FieldProblem` where it is too long or no UTF-8."""
     try:
         yield from parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except UnicodeError:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from bridge.error_body import Dress
 from bridge.path_template import ONE, REST, PathTemplate, Variable, decode
 
 Target = TypeVar("Target")
@@ -33,6 +34,8 @@ class Route(Generic[Target]):
     target: Target
     name: str
     """For the message of a conflict."""
+    dress: Dress | None = None
+    """The form of errors on this path, where it is not the usual one."""
 
 
 @dataclass(slots=True)
@@ -44,6 +47,8 @@ class Found(Generic[Target]):
     """Each variable with its decoded value."""
     allowed: tuple[str, ...]
     """Verbs that the path is served with, for `Allow`, sorted; HEAD comes with GET, OPTIONS always."""
+    dress: Dress | None = None
+    """The form of errors on this path, also where it is not served with this verb."""
 
 
 @dataclass(slots=True)
@@ -69,6 +74,12 @@ class _Leaf(Generic[Target]):
         if found is None and http_verb == "HEAD":
             found = self.routes.get("GET")
         return found or self.routes.get(ANY_VERB)
+
+    def dress(self, route: Route[Target] | None) -> Dress | None:
+        """The form of errors of a route, or of any here where the verb has none."""
+        if route is not None:
+            return route.dress
+        return next((other.dress for other in self.routes.values() if other.dress is not None), None)
 
 
 @dataclass(slots=True)
@@ -97,7 +108,7 @@ class Router(Generic[Target]):
         leaf = self._static.get(path)
         route = None if leaf is None else leaf.route(http_verb)
         if leaf is not None and (route is not None or self._path_before_verb):
-            return Found(None if route is None else route.target, [], leaf.allowed)
+            return Found(None if route is None else route.target, [], leaf.allowed, leaf.dress(route))
         return self._walk(http_verb, path)
 
     def _insert(self, route: Route[Target]) -> None:
@@ -114,15 +125,17 @@ class Router(Generic[Target]):
         if not path.startswith("/"):
             return None
         allowed: set[str] = set()
+        dress: Dress | None = None
         for leaf, segments in self._candidates(path[1:].split("/")):
             route = leaf.route(http_verb)
             if route is not None:
                 variables = [(variable, variable.read(segments)) for variable in route.template.variables]
-                return Found(route.target, variables, leaf.allowed)
+                return Found(route.target, variables, leaf.allowed, route.dress)
             allowed.update(leaf.allowed)
+            dress = dress or leaf.dress(None)
             if self._path_before_verb:
                 break
-        return Found(None, [], tuple(sorted(allowed))) if allowed else None
+        return Found(None, [], tuple(sorted(allowed)), dress) if allowed else None
 
     def _candidates(self, raw: list[str]) -> Iterator[tuple[_Leaf[Target], list[str]]]:
         """All places that the path fits, the most specific first, each with the path's segments without its verb."""

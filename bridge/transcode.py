@@ -46,7 +46,7 @@ def read_request(
     try:
         _read_body(method, binding, message, body, content_type, rules)
         for variable, text in variables:
-            _set_variable(message, binding.variables[variable.field_path], text, variable.field_path, rules)
+            set_variable(message, binding.variables[variable.field_path], text, variable.field_path, rules)
         if query and not (method.takes_http_body and binding.body == "*"):
             taken = {variable.field_path for variable, _ in variables} | ({binding.body} if binding.body else set())
             read_query(message, query, taken, rules)
@@ -104,7 +104,9 @@ def _read_body(
             read_field(message, field, value, field.name, rules)
 
 
-def _set_variable(message: Message, fields: Sequence[FieldDescriptor], text: str, path: str, rules: ReadRules) -> None:
+def set_variable(
+    message: Message, fields: Sequence[FieldDescriptor], text: str, path: str, rules: ReadRules = NARROW
+) -> None:
     """Sets a path variable. The body may repeat it with the same value, as a resource that is sent back does."""
     if not is_text(text, rules.canonical):
         raise FieldProblem(path, "must be text in UTF-8 without NUL characters")

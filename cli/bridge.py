@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import bridge_process, log, process
+from cli.alias_names import names_of
 from cli.bridge_process import BridgeOptions
 from cli.foreign_options import (
     Auth,
@@ -55,6 +56,12 @@ def bridge(
         Path | None, typer.Option(help="PEM file of the bridge's certificate for the servers. Reloaded likewise.")
     ] = None,
     client_key: Annotated[Path | None, typer.Option(help="PEM file of its private key.")] = None,
+    aliases: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,…", help="Systems whose documented calls are served too, and files of your own (.yaml)."
+        ),
+    ] = "",
     ready_file: Annotated[Path | None, typer.Option(help="Write addresses here (mode 600) once it serves.")] = None,
     descriptors: Descriptors = None,
     auth: Auth = False,
@@ -103,6 +110,7 @@ def bridge(
         ready_file=ready_file,
         foreign=foreign,
         cors_origins=settings.cors_origins,
+        aliases=names_of(aliases) or settings.aliases,
         drain_seconds=settings.drain_seconds,
         version=config.VERSION,
         new_request_id=lambda: ids.to_text(ids.REQUEST, ids.uuid7()),

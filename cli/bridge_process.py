@@ -26,7 +26,8 @@ from bridge.policy import OWN, Policy
 from bridge.router import RouteConflict
 from bridge.settings import BridgeSettings
 from bridge.target import Target, TargetError, grpc_name, probe
-from cli import process
+from cli import alias_files, process
+from cli.alias_files import AliasError
 from cli.foreign_options import Foreign
 from cli.supervisor.exposure import check_exposure, reachable_host
 from cli.supervisor.ports import listen
@@ -35,7 +36,7 @@ from cli.tls.contexts import http_context
 from cli.tls.live_certificate import LiveCertificate, followed, read_pair
 
 GENERATED: Final = Path(__file__).resolve().parent.parent / "generated"
-REFUSALS: Final = (ProxyError, TargetError, TlsError)
+REFUSALS: Final = (AliasError, ProxyError, TargetError, TlsError)
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class BridgeOptions:
     bridge_secret: bytes | None = field(repr=False)
     ready_file: Path | None
     cors_origins: tuple[str, ...]
+    aliases: tuple[str, ...]
     drain_seconds: float
     version: str
     new_request_id: Callable[[], str]
@@ -175,6 +177,7 @@ def _bridge(options: BridgeOptions, catalog: Catalog, caller: GrpcCaller, policy
             render_metrics=prometheus_client.generate_latest,
             meters=Meters(prometheus_client.REGISTRY),
             policy=policy,
+            aliases=alias_files.load(options.aliases, catalog) if options.foreign is None else None,
         )
     except RouteConflict as error:
         if options.foreign is None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
+from cli import alias_files
+from cli.alias_files import AliasError
 from cli.embedded.model import MODEL_NAME
 from cli.launch import Launch
 from cli.tls.certificate import TlsError
@@ -21,11 +23,12 @@ def main() -> int:
     """0 where everything can be started with."""
     launch = Launch.from_environment()
     try:
-        config.load()
+        settings = config.load()
+        alias_files.check(settings.aliases)
         read_pair(launch.tls_cert, launch.tls_key)
         if launch.config_file is not None:
             config_file.read(launch.config_file, os.environ, lambda _name: known.NOTHING, (MODEL_NAME,))
-    except (config.SettingsError, ConfigFileError, TlsError) as error:
+    except (config.SettingsError, ConfigFileError, TlsError, AliasError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -8,6 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
+from cli.alias_names import VARIABLE as ALIASES
+from cli.alias_names import absolute_names
 from cli.supervisor.events import HELD_SIGNALS
 from cli.supervisor.options import VARIABLE, ServeOptions
 
@@ -43,6 +45,12 @@ def serve(
     local_model: Annotated[
         bool, typer.Option(help="Run the small local model beside the configured providers (340 MB of memory).")
     ] = True,
+    aliases: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,…", help="Systems whose documented calls are served too, and files of your own (.yaml)."
+        ),
+    ] = "",
     workers: Annotated[int, typer.Option(min=1, max=64, help="Server processes.")] = 1,
 ) -> None:
     """Start everything: PostgreSQL, Valkey, a small local model, the bridge and the gRPC server.
@@ -75,4 +83,7 @@ def serve(
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
     # A new program in the same process: what reading the command line took (40 MB) does not stay for the whole run.
     command = [sys.executable, "-P", "-m", "cli.supervisor"]
-    os.execve(sys.executable, command, {**os.environ, VARIABLE: options.to_json()})
+    environment = {**os.environ, VARIABLE: options.to_json()}
+    if aliases:
+        environment[ALIASES] = absolute_names(aliases)
+    os.execve(sys.executable, command, environment)

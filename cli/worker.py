@@ -25,7 +25,7 @@ from bridge.app import Bridge
 from bridge.catalog import Catalog
 from bridge.meters import Meters
 from bridge.settings import BridgeSettings
-from cli import log, metrics
+from cli import alias_files, log, metrics
 from cli.in_process_caller import InProcessCaller
 from cli.launch import Launch
 from cli.tls.certificate import TlsError
@@ -101,6 +101,7 @@ async def running_bridge(
 ) -> AsyncIterator[Bridge]:
     """The bridge on the supervisor's listening socket. At its end both transports drain at once."""
     caller = InProcessCaller(server.methods, server.pipeline, server.clock, server.ready)
+    catalog = Catalog.from_generated((GENERATED / "descriptors.binpb").read_bytes())
     bridge = Bridge(
         BridgeSettings(
             version=VERSION,
@@ -108,11 +109,12 @@ async def running_bridge(
             cors_origins=settings.cors_origins,
             openapi_path=GENERATED / "openapi.json",
         ),
-        Catalog.from_generated((GENERATED / "descriptors.binpb").read_bytes()),
+        catalog,
         caller,
         new_request_id=server.new_request_id,
         render_metrics=partial(metrics.render, launch.metrics_dir),
         meters=Meters(prometheus_client.REGISTRY),
+        aliases=alias_files.load(settings.aliases, catalog),
     )
     assert launch.http_fd is not None, "the supervisor hands the socket over"
     await bridge.start(socket.socket(fileno=launch.http_fd), None if tls is None else http_context(tls))

@@ -45,14 +45,19 @@ class EdgeSettings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins that browsers may call from, exact, separated by commas. Default: none."
     )
+    aliases: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Systems whose documented calls are served too, and files of your own, separated by commas. "
+        "Default: none.",
+    )
     drain_seconds: float = Field(
         8.0, ge=0, le=600, description="Time that running calls get when the server stops, in seconds."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "aliases", mode="before")
     @classmethod
-    def _split_origins(cls, value: object) -> object:
+    def _split_list(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value

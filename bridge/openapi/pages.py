@@ -17,6 +17,11 @@ _HEALTH: dict[str, Any] = {
         "timestamp": {"type": "string", "format": "date-time", "description": "The server's time."},
         "service": {"type": "string", "description": "Always `tollbridge`."},
         "version": {"type": "string", "description": "The version that runs."},
+        "dependencies": {
+            "type": "object",
+            "description": "`up` or `down` for `server`, `database` and `cache`; only at `/health`.",
+            "additionalProperties": {"type": "string"},
+        },
         "uptime_seconds": {"type": "number", "description": "Seconds since this process began to serve."},
     },
 }

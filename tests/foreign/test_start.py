@@ -131,6 +131,7 @@ def _options(image: Path, target: str, foreign: ForeignOptions | None = None) ->
         bridge_secret=None,
         ready_file=None,
         cors_origins=(),
+        aliases=(),
         drain_seconds=0.1,
         version="0",
         new_request_id=lambda: "req_1",

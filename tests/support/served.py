@@ -134,12 +134,12 @@ def provider_in_thread() -> Iterator[ProviderDouble]:
 
 
 @contextmanager
-def running(folder: Path, *options: str, **variables: str) -> Iterator[Served]:
-    """The product on a fresh data directory below `folder`, with more options of `serve` and settings."""
+def running(folder: Path, *options: str, models: str = "", **variables: str) -> Iterator[Served]:
+    """The product on a fresh data directory below `folder`, with more options of `serve`, models and variables."""
     data_dir, ready, log = folder / "data", folder / "ready.json", folder / "serve.log"
     with provider_in_thread() as double:
         config = folder / "config.toml"
-        config.write_text(CONFIG.format(url=double.url))
+        config.write_text(CONFIG.format(url=double.url) + models)
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command(data_dir, ready, "--config", str(config), *options),

@@ -1,0 +1,1 @@
+"""Other systems' calls, sent as those systems document them."""
