@@ -1,8 +1,9 @@
 """A streamed answer on its way to the client: counted, and edited where a documented rule says so.
 
 Payloads go out as they came, except: where a profile was asked for they say its name as their model; usage that the
-client did not ask for is taken out; a stream that ends without `[DONE]` though it said all gets one; usage that was
-asked for and did not come is told as counted here; an answer longer than what is held for it is cut.
+client did not ask for is taken out, and where it asked, chunks without any say `"usage": null`; a stream that ends
+without `[DONE]` though it said all gets one; usage that was asked for and did not come is told as counted here; an
+answer longer than what is held for it is cut.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from server.chat.answer_name import AnswerName
-from server.chat.chunk import BrokenChunkError, Chunk, raw_members, read_chunk, without_usage
+from server.chat.chunk import BrokenChunkError, Chunk, raw_members, read_chunk, with_null_usage, without_usage
 from server.chat.errors import ProviderError, ProviderFailedError
 from server.chat.event_stream import DONE
 from server.chat.providers.failures import in_band
@@ -129,7 +130,9 @@ class AnswerStream:
         if b"\n" in payload:
             # Several data lines: outside of strings, which cannot hold one, a line feed is a blank.
             payload = payload.replace(b"\n", b" ")
-        if self._wants_usage or not chunk.mentions_usage:
+        if self._wants_usage:
+            return payload if chunk.mentions_usage else with_null_usage(payload)
+        if not chunk.mentions_usage:
             return payload
         if not chunk.choices and chunk.reported_usage is not None:
             return None
@@ -158,6 +161,8 @@ class AnswerStream:
         head = raw_members(self._last.replace(b"\n", b" "))
         if self.cut and choices:
             more["tollbridge"] = {"cutoff": "balance"}
+            if self._wants_usage:
+                more["usage"] = None
         ours = {key: orjson.dumps(value) for key, value in {"choices": choices, **more}.items()}
         return join({**{key: head[key] for key in _IDENTITY if key in head}, **ours})
 

@@ -43,7 +43,7 @@ from server.rpc.context import CallContext
 from server.rpc.errors import ApiError, FieldViolation, UnavailableError, rule
 from server.storage.database import DatabaseUnavailableError
 from server.usage.call_book import CallBook
-from server.usage.metering import CLIENT_LEFT, COMPLETE, DEADLINE, PROVIDER_FAILED, MeteredCall, Settlement
+from server.usage.metering import CLIENT_LEFT, COMPLETE, DEADLINE, INTERRUPTED, PROVIDER_FAILED, MeteredCall, Settlement
 from server.usage.reports import Current, UsageReports
 
 CLAMPED_HEADER: Final = "x-tollbridge-max-tokens-clamped"
@@ -52,6 +52,7 @@ PROCESSING_HEADER: Final = "openai-processing-ms"
 _OK: Final = 200
 _CLIENT_CLOSED: Final = 499
 _TIMED_OUT: Final = 504
+_UNAVAILABLE: Final = 503
 _DEADLINE_SLACK_SECONDS: Final = 0.01
 _log = structlog.get_logger("chat")
 _TOO_LONG: Final = "the call lasted longer than calls may"
@@ -346,6 +347,8 @@ class ChatCall:
         deadline = self._context.deadline
         if deadline is not None and self._tools.clock.monotonic() >= deadline - _DEADLINE_SLACK_SECONDS:
             return DEADLINE, _TIMED_OUT
+        if self._context.cut:
+            return INTERRUPTED, _UNAVAILABLE
         return CLIENT_LEFT, _CLIENT_CLOSED
 
     def _metered(self, bill: Bill, ending: str, status: int, duration_ms: int) -> MeteredCall:

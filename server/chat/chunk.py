@@ -128,6 +128,12 @@ def without_usage(payload: bytes) -> bytes:
     return before + after.removeprefix(b",")
 
 
+def with_null_usage(payload: bytes) -> bytes:
+    """The payload, which has no top-level `usage`, with one that is null as its last member."""
+    head = payload.rstrip()[:-1]
+    return head + (b'"usage":null}' if head.strip() == b"{" else _NULL_AT_END)
+
+
 def text_of(value: object) -> str | None:
     """The text of a member that is text, or a list of parts with text; None where there is none."""
     if isinstance(value, str):

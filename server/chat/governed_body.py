@@ -16,6 +16,7 @@ import orjson
 
 from server.chat.key_folding import fold, look_alike, shown
 from server.chat.messages import check_messages, check_text, check_tools
+from server.chat.repeated_keys import refuse_repeated_keys
 from server.rpc.errors import InvalidArgumentError
 
 MAX_MODEL_CHARACTERS: Final = 200
@@ -111,6 +112,7 @@ def read_body(data: bytes) -> GovernedBody:
     for key, check in GOVERNED.items():
         if key in values or key in _REQUIRED:
             check(key, values.get(key))
+    refuse_repeated_keys("messages", bytes(members["messages"]), values["messages"])
     return GovernedBody(members, values, len(data))
 
 

@@ -23,6 +23,8 @@ class CallContext:
     """None on public methods."""
     deadline: float | None = None
     """Monotonic seconds at which the caller stops waiting; None: never."""
+    cut: bool = False
+    """Whether the server itself ends the call, because it shuts down."""
     initial_metadata: list[MetadataPair] = field(default_factory=list)
     """Sent before the first message; over REST the allowed names become headers."""
     trailing_metadata: list[MetadataPair] = field(default_factory=list)

@@ -107,7 +107,7 @@ class Pipeline:
         self._recorder = recorder
         self._clock = clock
         self._after_change = after_change
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: dict[asyncio.Task[Any], CallContext] = {}
         self._cut: set[asyncio.Task[Any]] = set()
 
     async def run(self, incoming: Incoming, outgoing: Outgoing) -> Ending:
@@ -118,7 +118,7 @@ class Pipeline:
         error: ApiError | None = None
         task = asyncio.current_task()
         assert task is not None
-        self._running.add(task)
+        self._running[task] = context
         try:
             await self._answer(incoming, context, outgoing)
         except asyncio.CancelledError:
@@ -129,14 +129,15 @@ class Pipeline:
         except Exception as raised:  # noqa: BLE001 - the one place where every failure becomes a status
             error = as_api_error(raised)
         finally:
-            self._running.discard(task)
+            del self._running[task]
         self._recorder.record(context, error, self._clock.monotonic() - begin)
         status = None if error is None else error.to_status(context.request_id)
         return Ending(status, context.trailing_metadata)
 
     def cut(self) -> None:
         """Ends every call that runs now with `ShuttingDownError`: after what was sent already, before anything else."""
-        for task in tuple(self._running):
+        for task, context in tuple(self._running.items()):
+            context.cut = True
             self._cut.add(task)
             task.cancel()
 

@@ -141,3 +141,11 @@ async def test_the_providers_request_id_stands_in_for_an_answer_without_id(bench
         answer = await bench.chat(ask(model="nameless"))
     assert "up-7" not in str(answer.headers)
     assert (await bench.event()).provider_call_id == "up-7"
+
+
+async def test_chunks_before_the_last_say_that_usage_is_null_where_it_was_asked_for(bench: Workbench) -> None:
+    content = _stream(_chunk("a"), _HALF, _chunk("", "stop"), _LAST, b"[DONE]")
+    answer = await _answer(bench, content, stream_options={"include_usage": True})
+    assert [chunk["usage"] for chunk in answer.chunks[:3]] == [None] * 3
+    assert answer.chunks[3]["usage"] == _USAGE
+    assert answer.payloads[1] == _HALF

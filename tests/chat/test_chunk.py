@@ -7,7 +7,7 @@ import json
 import pytest
 
 from server.chat import lenient_json
-from server.chat.chunk import BrokenChunkError, estimate, read_chunk, without_usage
+from server.chat.chunk import BrokenChunkError, estimate, read_chunk, with_null_usage, without_usage
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,17 @@ def test_failures_and_usage_are_found() -> None:
     assert read_chunk(b'{"usage":null}').reported_usage is None
     assert read_chunk(b'{"usage":null}').mentions_usage
     assert read_chunk(b'{"usage":{"a":1}}').reported_usage == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("payload", "edited"),
+    [
+        (b'{"a":1}', b'{"a":1,"usage":null}'),
+        (b' {"a": {"usage":1} } ', b' {"a": {"usage":1} ,"usage":null}'),
+        (b"{}", b'{"usage":null}'),
+        (b"{ }", b'{ "usage":null}'),
+    ],
+)
+def test_usage_that_is_not_mentioned_becomes_null(payload: bytes, edited: bytes) -> None:
+    assert with_null_usage(payload) == edited
+    assert json.loads(edited)["usage"] is None

@@ -381,3 +381,18 @@ async def test_an_error_as_the_first_event_is_a_plain_error(bench: Workbench) ->
         with pytest.raises(ProviderFailedError):
             await anext(bench.start(ask(model="broken", stream=True), bench.context()))
     assert await bench.spent() == 0
+
+
+async def test_a_stream_that_the_server_ends_is_not_left_by_its_client(
+    bench: Workbench, provider: ProviderDouble
+) -> None:
+    provider.next(Script(tokens=3, ending=Ending.STALL), Script(tokens=3, ending=Ending.STALL))
+    for cut, ending, status in ((False, "client_left", 499), (True, "interrupted", 503)):
+        context = bench.context()
+        context.cut = cut
+        stream = bench.start(ask(stream=True), context)
+        await _read_tokens(stream, 3)
+        await _leave(stream)
+        event = (await bench.events())[-1]
+        assert (event.output, event.ending, event.http_status) == (3, ending, status)
+        assert event.cost == event.prompt * INPUT_NANO + 3 * OUTPUT_NANO

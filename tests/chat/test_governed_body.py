@@ -187,3 +187,31 @@ def test_a_body_that_swells_when_it_is_read_is_refused(value: bytes) -> None:
 def test_a_large_text_is_read() -> None:
     content = "one, two, three. " * 1_000_000
     assert read_body(json.dumps(ask(messages=[{"role": "user", "content": content[: 8 << 20]}])).encode()).answers == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        (b'{"role":"user","content":"a","content":"b"}', "content"),
+        (b'{"role":"user","content":"a","content" :"b"}', "content"),
+        (b'{"role":"user","content":"a","\\u0063ontent":"b"}', "content"),
+        (b'{"role":"user","content":"\\u0022\\u0022","x":1,"x":2}', "x"),
+        (b'{"role":"user","role":"user","content":"a"}', "role"),
+        (b'{"role":"user","content":[{"type":"text","text":"a","type":"image_url"}]}', "type"),
+        (b'{"role":"user","content":"a","tool_calls":[{"function":{"name":"f","name":"g"}}]}', "name"),
+        (b'{"role":"user","content":"a","x\\"y":1,"x\\"y":1}', 'x"y'),
+    ],
+)
+def test_a_key_given_twice_in_a_message_is_refused(message: bytes, field: str) -> None:
+    first = b'{"role":"user","content":"say \\"hi\\" : \\\\"}'
+    body = b'{"model":"m","messages":[%b,%b]}'
+    assert _refused(body % (first, message)) == f"messages[1].{field}"
+    assert read_body(body % (first, first)).model == "m"
+
+
+def test_quotes_in_texts_are_no_repeated_keys() -> None:
+    content = [{"type": "text", "text": text} for text in ('"', '""":', "\\", '\\"', "\u2028", '{"a":1,"a":2}')]
+    for ascii_only in (True, False):
+        body = ask(messages=[{"role": "user", "content": content}, *_HI])
+        assert read_body(json.dumps(body, ensure_ascii=ascii_only, indent=1).encode()).model == body["model"]
+    assert read_body(b'{"model":"m","messages":[{"role":"user","content":"\\u0022"}]}').model == "m"
