@@ -54,12 +54,14 @@ def serialize(message: Message) -> bytes:
 
 
 @asynccontextmanager
-async def scripted_server() -> AsyncIterator[Scripted]:
-    """Serves until the block ends."""
+async def scripted_server(credentials: grpc.ServerCredentials | None = None) -> AsyncIterator[Scripted]:
+    """Serves until the block ends, as plaintext without credentials."""
     script = Scripted()
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((_Handlers(script),))
-    script.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    address = "127.0.0.1:0"
+    port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+    script.target = f"127.0.0.1:{port}"
     await server.start()
     try:
         yield script
