@@ -1,0 +1,235 @@
+"""Leases admit without asking and never more than was reserved; what they do not need goes back."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from server.billing.errors import BalanceInsufficientError, BalanceReservedError
+from server.billing.holds import Hold, HoldDetail, Holds
+from server.billing.leases import Leases
+from server.billing.reservations import Recalls, Reservations
+from server.foundation.ids import uuid7
+from server.storage import invalidation
+from server.storage.database import Role
+from tests.billing.books import FAR, MODEL, Books
+
+
+@dataclass(slots=True)
+class Holder:
+    """What one process reserves with."""
+
+    books: Books
+    process_id: UUID
+    leases: Leases
+    reservations: Reservations
+
+    async def reserve(self, org_id: UUID, amount: int, model: str = MODEL) -> Hold:
+        call_id, now = uuid7(), self.books.clock.now()
+        taken = self.reservations.take(org_id, call_id, model, amount)
+        if taken is not None:
+            return taken
+        detail = HoldDetail(model, None, None, "req_test", False, now)
+        return await self.reservations.open(
+            org_id=org_id, call_id=call_id, model_id=model, amount=amount, expire_time=now + FAR, detail=detail
+        )
+
+    async def rows(self) -> list[Any]:
+        return list(await self.books.owner.fetch("SELECT * FROM spend_lease WHERE process_id = $1", self.process_id))
+
+
+async def holder(books: Books, hear: list[Leases] | None = None) -> Holder:
+    """A process that lives; those in `hear` are told of recalls at once."""
+    process_id = uuid7()
+    await books.owner.execute(
+        "INSERT INTO process (id, host, lock_path, heartbeat_time) VALUES ($1, 'host', '', now())", process_id
+    )
+    leases = Leases(books.database, process_id, books.clock, uuid7)
+    others = [] if hear is None else hear
+    others.append(leases)
+
+    async def hasten() -> None:
+        async with books.database.statement(Role.LOOKUP) as transaction:
+            rows = await transaction.fetch("SELECT kind, subject FROM invalidation")
+        for row in rows:
+            assert row["kind"] == "lease"
+            for other in others:
+                other.forget(row["subject"])
+
+    recalls = Recalls(books.database, leases, hasten, books.clock)
+    return Holder(
+        books, process_id, leases, Reservations(Holds(books.database, process_id, recall=recalls.recall), leases)
+    )
+
+
+async def test_plenty_is_asked_for_once(books: Books) -> None:
+    org_id, one = await books.organization(promo=100_000), await holder(books)
+
+    holds = [await one.reserve(org_id, 100) for _ in range(2)]
+
+    assert len({hold.id for hold in holds}) == 1
+    assert all(hold.lease is not None and hold.funding == "promo" for hold in holds)
+    (row,) = await one.rows()
+    assert (row["amount"], row["drawn"], row["model_id"]) == (2_000, 0, "")
+    assert holds[0].available == 100_000 - 100
+    assert await books.count("open_hold") == 0
+    assert (await books.balance(org_id)).reserved == 2_000
+    await books.assert_right()
+
+
+async def test_a_lease_grows_before_it_is_needed(books: Books) -> None:
+    org_id, one = await books.organization(promo=1_000_000), await holder(books)
+
+    for _ in range(60):
+        assert (await one.reserve(org_id, 100)).lease is not None
+        await asyncio.sleep(0.002)
+
+    (row,) = await one.rows()
+    assert row["amount"] >= 6_000
+    assert await books.count("open_hold") == 0
+    await books.assert_right()
+
+
+async def test_a_lease_is_a_fair_part_of_what_is_there(books: Books) -> None:
+    org_id, one = await books.organization(promo=1_000), await holder(books)
+    await holder(books)
+    await one.reserve(org_id, 100)
+    (row,) = await one.rows()
+    assert row["amount"] == 1_000 // (4 * 2)
+
+
+async def test_scarce_money_is_held_call_by_call_to_the_last_nano(books: Books) -> None:
+    org_id, one = await books.organization(promo=300), await holder(books)
+
+    holds = [await one.reserve(org_id, 100) for _ in range(3)]
+
+    assert [hold.lease for hold in holds] == [None, None, None]
+    assert await one.rows() == []
+    with pytest.raises(BalanceReservedError):
+        await one.reserve(org_id, 100)
+    with pytest.raises(BalanceInsufficientError):
+        await one.reserve(org_id, 301)
+    await books.assert_right()
+
+
+async def test_nothing_is_admitted_past_the_leases_time(books: Books) -> None:
+    org_id, one = await books.organization(promo=100_000), await holder(books)
+    first = await one.reserve(org_id, 100)
+    # Two seconds are kept back for clocks that differ.
+    books.clock.elapsed = 58.5
+    assert one.reservations.take(org_id, uuid7(), MODEL, 100) is None
+    second = await one.reserve(org_id, 100)
+    assert second.lease is not None
+    assert second.lease is not first.lease
+
+
+async def test_what_is_idle_goes_back_and_what_calls_took_stays(books: Books) -> None:
+    org_id, one = await books.organization(promo=100_000), await holder(books)
+    running = await one.reserve(org_id, 300)
+    books.clock.elapsed = 16
+
+    await one.leases.tend()
+    (row,) = await one.rows()
+    assert row["amount"] - row["drawn"] == 300
+    assert running.lease is not None
+    running.lease.settle(300, 0)
+    await one.leases.tend()
+
+    assert await one.rows() == []
+    assert (await books.balance(org_id)).reserved == 0
+    await books.assert_right()
+
+
+async def test_a_starving_process_gets_what_others_can_spare(books: Books) -> None:
+    org_id = await books.organization(promo=8_000)
+    everybody: list[Leases] = []
+    one, two = await holder(books, everybody), await holder(books, everybody)
+    running = await one.reserve(org_id, 50)
+    assert (await books.balance(org_id)).reserved == 1_000
+
+    large = await two.reserve(org_id, 7_900)
+
+    assert (running.lease is not None, large.lease) == (True, None)
+    assert (await books.balance(org_id)).available == 50
+    await books.assert_right()
+
+
+async def test_five_hundred_at_once_never_reserve_more_than_there_is(books: Books) -> None:
+    org_id = await books.organization(promo=100 * 50)
+    everybody: list[Leases] = []
+    holders = [await holder(books, everybody) for _ in range(3)]
+
+    results = await asyncio.gather(
+        *(holders[number % 3].reserve(org_id, 50) for number in range(500)), return_exceptions=True
+    )
+
+    held = [result for result in results if isinstance(result, Hold)]
+    assert {type(result) for result in results} <= {Hold, BalanceReservedError}
+    assert 95 <= len(held) <= 100
+    await books.assert_right()
+
+
+async def test_leases_for_one_model_pay_for_no_other(books: Books) -> None:
+    org_id, one = await books.organization(), await holder(books)
+    await books.promo(org_id, 100_000, models=[MODEL], expire_time=books.clock.now() + FAR)
+    await books.promo(org_id, 50_000, key="all")
+
+    for_model = await one.reserve(org_id, 100)
+    for_other = await one.reserve(org_id, 100, "another")
+
+    assert for_model.lease is not None
+    assert for_other.lease is not None
+    assert (for_model.lease.scope, for_other.lease.scope) == (MODEL, "another")
+    balance = await books.balance(org_id)
+    assert sorted(row.reserved for row in balance.funding if row.kind == "promo") == [2_000, 2_000]
+
+
+async def test_a_lease_ends_with_the_account_that_it_is_of(books: Books) -> None:
+    org_id, one = await books.organization(), await holder(books)
+    await books.promo(org_id, 100_000, expire_time=books.clock.now() + timedelta(seconds=20))
+    hold = await one.reserve(org_id, 100)
+    assert hold.lease is not None
+    assert 17 <= hold.lease.good_until - books.clock.monotonic() <= 18
+
+
+async def test_rows_whose_answer_was_lost_are_given_back(books: Books) -> None:
+    org_id, one = await books.organization(promo=100_000), await holder(books)
+    await one.reserve(org_id, 100)
+    stranger = Leases(books.database, one.process_id, books.clock, uuid7)
+
+    await stranger.close_strays()
+    assert len(await one.rows()) == 1
+    await books.owner.execute("UPDATE spend_lease SET create_time = create_time - interval '1 minute'")
+    await one.leases.close_strays()
+    assert len(await one.rows()) == 1
+    await stranger.close_strays()
+
+    assert await one.rows() == []
+    await books.assert_right()
+
+
+async def test_a_tenant_cannot_lease_another_ones_money(books: Books) -> None:
+    org_id, other = await books.organization(promo=100_000), await books.organization()
+    async with books.database.tenant(other) as transaction:
+        with pytest.raises(Exception, match="belongs to another organization"):
+            await transaction.fetchrow(
+                "SELECT * FROM ledger_lease_open($1, $2, $3, $4, $5, 10, 100, 60)",
+                *(org_id, uuid7(), uuid7(), uuid7(), MODEL),
+            )
+
+
+async def test_recalls_are_announced_once_a_second(books: Books) -> None:
+    org_id, one = await books.organization(promo=1_000), await holder(books)
+    recalls = Recalls(books.database, one.leases, _nobody, books.clock)
+    await asyncio.gather(*(recalls.recall(org_id) for _ in range(20)))
+    assert await books.count("invalidation", "kind = 'lease'") == 1
+    assert invalidation.POLL_SECONDS < 1
+
+
+async def _nobody() -> None:
+    """There is no other process."""
