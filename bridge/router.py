@@ -8,7 +8,7 @@ that is made with `path_before_verb=False` serves it as the key "search", as oth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -124,28 +124,25 @@ class Router(Generic[Target]):
     def _walk(self, http_verb: str, path: str) -> Found[Target] | None:
         if not path.startswith("/"):
             return None
-        allowed: set[str] = set()
-        dress: Dress | None = None
-        for leaf, segments in self._candidates(path[1:].split("/")):
-            route = leaf.route(http_verb)
-            if route is not None:
-                variables = [(variable, variable.read(segments)) for variable in route.template.variables]
-                return Found(route.target, variables, leaf.allowed, route.dress)
-            allowed.update(leaf.allowed)
-            dress = dress or leaf.dress(None)
-            if self._path_before_verb:
-                break
-        return Found(None, [], tuple(sorted(allowed)), dress) if allowed else None
+        raw = path[1:].split("/")
+        passed: set[str] = set()
 
-    def _candidates(self, raw: list[str]) -> Iterator[tuple[_Leaf[Target], list[str]]]:
-        """All places that the path fits, the most specific first, each with the path's segments without its verb."""
+        def takes(leaf: _Leaf[Target]) -> bool:
+            if self._path_before_verb or leaf.route(http_verb) is not None:
+                return True
+            passed.update(leaf.allowed)
+            return False
+
         last, colon, verb = raw[-1].rpartition(":")
         if colon:
             shortened = [*raw[:-1], last]
-            for leaf in _descend(self._root, [decode(segment) for segment in shortened], 0, decode(verb)):
-                yield leaf, shortened
-        for leaf in _descend(self._root, [decode(segment) for segment in raw], 0, ""):
-            yield leaf, raw
+            leaf = _descend(self._root, [decode(segment) for segment in shortened], 0, decode(verb), takes)
+            if leaf is not None:
+                return _found(leaf, http_verb, shortened)
+        leaf = _descend(self._root, [decode(segment) for segment in raw], 0, "", takes)
+        if leaf is not None:
+            return _found(leaf, http_verb, raw)
+        return Found(None, [], tuple(sorted(passed))) if passed else None
 
 
 def _child(node: _Node[Target], segment: str) -> _Node[Target]:
@@ -158,16 +155,29 @@ def _child(node: _Node[Target], segment: str) -> _Node[Target]:
     return node.literals.setdefault(segment, _Node())
 
 
-def _descend(node: _Node[Target], segments: list[str], at: int, verb: str) -> Iterator[_Leaf[Target]]:
+def _descend(
+    node: _Node[Target], segments: list[str], at: int, verb: str, takes: Callable[[_Leaf[Target]], bool]
+) -> _Leaf[Target] | None:
+    """The most specific place that the path fits and that `takes` agrees to."""
     if at == len(segments):
-        if verb in node.leaves:
-            yield node.leaves[verb]
+        leaf = node.leaves.get(verb)
+        if leaf is not None and takes(leaf):
+            return leaf
     else:
         segment = segments[at]
         literal = node.literals.get(segment)
-        if literal is not None:
-            yield from _descend(literal, segments, at + 1, verb)
-        if node.one is not None and segment:
-            yield from _descend(node.one, segments, at + 1, verb)
-    if node.rest is not None and verb in node.rest.leaves:
-        yield node.rest.leaves[verb]
+        found = _descend(literal, segments, at + 1, verb, takes) if literal is not None else None
+        if found is None and node.one is not None and segment:
+            found = _descend(node.one, segments, at + 1, verb, takes)
+        if found is not None:
+            return found
+    leaf = node.rest.leaves.get(verb) if node.rest is not None else None
+    return leaf if leaf is not None and takes(leaf) else None
+
+
+def _found(leaf: _Leaf[Target], http_verb: str, raw: list[str]) -> Found[Target]:
+    route = leaf.route(http_verb)
+    if route is None:
+        return Found(None, [], leaf.allowed, leaf.dress(None))
+    variables = [(variable, variable.read(raw)) for variable in route.template.variables]
+    return Found(route.target, variables, leaf.allowed, route.dress)
