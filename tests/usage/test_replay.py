@@ -1,0 +1,184 @@
+"""What a process promised in its journal is settled by whoever finds it dead."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from server.billing.holds import Hold, HoldDetail, Holds
+from server.billing.leases import Leases
+from server.billing.processes import RunningProcess
+from server.billing.reaper import Reaper
+from server.billing.reservations import Reservations
+from server.foundation.ids import uuid7
+from server.models.prices import TokenCounts
+from server.usage.call_book import CallBook
+from server.usage.flush import EndedCall, Flusher
+from server.usage.journal.writer import Journal
+from server.usage.metering import Meter, MeteredCall
+from server.usage.process_books import abandoned_calls
+from tests.billing.books import FAR, MODEL, Books
+
+
+@dataclass(slots=True)
+class Process:
+    """A process as `usage.process_books` puts it together, with a flush that never comes on its own."""
+
+    books: Books
+    row: RunningProcess
+    leases: Leases
+    reservations: Reservations
+    journal: Journal
+    flusher: Flusher
+    calls: CallBook
+
+    async def begin(self, org_id: UUID, amount: int) -> tuple[Hold, HoldDetail, UUID]:
+        call_id, now = uuid7(), self.books.clock.now()
+        detail = HoldDetail(MODEL, uuid7(), None, "req_test", True, now)
+        hold = self.reservations.take(org_id, call_id, MODEL, amount) or await self.reservations.open(
+            org_id=org_id, call_id=call_id, model_id=MODEL, amount=amount, expire_time=now + FAR, detail=detail
+        )
+        self.calls.open(
+            hold, call_id, detail, provider="double", prompt_tokens=3, price=self.books.price, profile="pro"
+        )
+        return hold, detail, call_id
+
+    def ended(self, detail: HoldDetail, call_id: UUID, org_id: UUID, tokens: TokenCounts) -> MeteredCall:
+        call = self.books.call(org_id, call_id, tokens)
+        return replace(call, key_id=detail.key_id, create_time=detail.create_time, streamed=True, profile="pro")
+
+    async def die(self) -> None:
+        """The kernel lets go of its lock; its journal stays as it was written."""
+        await self.journal.close()
+        self.row._release()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+async def start(books: Books, folder: Path) -> Process:
+    process_id = uuid7()
+    journal = Journal(folder / "journal" / str(process_id))
+    journal.start()
+    row = RunningProcess(books.database, folder / "processes", process_id, journal.folder)
+    await row.start(books.clock.now())
+    leases = Leases(books.database, process_id, books.clock, uuid7)
+    heard: list[EndedCall] = []
+    flusher = Flusher(books.database, books.clock, uuid7, heard.append)
+    calls = CallBook(Meter(books.database), flusher, journal, leases)
+    reservations = Reservations(Holds(books.database, process_id), leases)
+    return Process(books, row, leases, reservations, journal, flusher, calls)
+
+
+async def reap(books: Books, folder: Path) -> None:
+    abandoned = abandoned_calls(books.database, folder / "journal", books.clock, uuid7)
+    await Reaper(books.database, folder / "processes", uuid7(), abandoned, {}).reap(books.clock.now())
+
+
+async def test_calls_are_settled_as_they_ended_or_by_what_was_handed_over(books: Books, folder: Path) -> None:
+    org_id = await books.organization(promo=100_000)
+    process = await start(books, folder)
+    ended, streaming, unsent = [await process.begin(org_id, 100) for _ in range(3)]
+    tokens = TokenCounts(input=10, output=20)
+    await process.calls.settle(ended[0], process.ended(ended[1], ended[2], org_id, tokens))
+    process.calls.progress(streaming[2], 32, 0)
+    process.calls.progress(streaming[2], 64, 1)
+    await process.die()
+
+    await reap(books, folder)
+    await reap(books, folder)
+
+    rows = {row["id"]: row for row in await books.owner.fetch("SELECT * FROM usage_event")}
+    assert [(rows[call[2]]["ending"], rows[call[2]]["cost"]) for call in (ended, streaming, unsent)] == [
+        ("complete", 30),
+        ("interrupted", 3 + 64 + 1),
+        ("interrupted", 0),
+    ]
+    assert {row["profile"] for row in rows.values()} == {"pro"}
+    assert rows[ended[2]]["key_id"] == ended[1].key_id
+    assert (await books.balance(org_id)).posted == 100_000 - 30 - 68
+    assert (await books.balance(org_id)).reserved == 0
+    assert (await books.count("process"), await books.count("spend_lease")) == (0, 0)
+    assert os.listdir(folder / "journal") == []
+    await books.assert_right()
+
+
+async def test_what_was_flushed_before_is_not_settled_again(books: Books, folder: Path) -> None:
+    org_id = await books.organization(promo=100_000)
+    process = await start(books, folder)
+    for _ in range(3):
+        hold, detail, call_id = await process.begin(org_id, 100)
+        await process.calls.settle(hold, process.ended(detail, call_id, org_id, TokenCounts(output=10)))
+    await process.flusher.send(process.flusher._waiting[:2])
+    await process.die()
+    await reap(books, folder)
+    assert await books.count("usage_event") == 3
+    assert (await books.balance(org_id)).posted == 100_000 - 30
+    await books.assert_right()
+
+
+async def test_holds_of_their_own_are_settled_from_the_journal_too(books: Books, folder: Path) -> None:
+    org_id = await books.organization(promo=250)
+    process = await start(books, folder)
+    ended, streaming = [await process.begin(org_id, 100) for _ in range(2)]
+    assert (ended[0].lease, streaming[0].lease) == (None, None)
+    await process.calls._journaled(
+        EndedCall(process.ended(ended[1], ended[2], org_id, TokenCounts(output=20)), None, "promo", 20, 0)
+    )
+    process.calls.progress(streaming[2], 32, 0)
+    await process.die()
+    await reap(books, folder)
+    assert (await books.balance(org_id)).posted == 250 - 20 - 35
+    assert (await books.balance(org_id)).reserved == 0
+    await books.assert_right()
+
+
+async def test_a_living_process_is_left_alone(books: Books, folder: Path) -> None:
+    org_id = await books.organization(promo=100_000)
+    process = await start(books, folder)
+    await process.begin(org_id, 100)
+    await reap(books, folder)
+    assert await books.count("usage_event") == 0
+    assert await books.count("spend_lease") == 1
+    await process.die()
+
+
+async def test_a_journal_on_another_volume_keeps_everything_reserved(books: Books, folder: Path) -> None:
+    """The lock can be reached, the journal cannot: nothing is given back until it can be read."""
+    org_id = await books.organization(promo=100_000)
+    process = await start(books, folder)
+    _, _, call_id = await process.begin(org_id, 100)
+    process.calls.progress(call_id, 32, 0)
+    await process.die()
+    (folder / "journal").rename(folder / "elsewhere")
+
+    await reap(books, folder)
+    assert await books.count("spend_lease") == 1
+    assert await books.count("process") == 1
+    (folder / "elsewhere").rename(folder / "journal")
+    await reap(books, folder)
+
+    assert (await books.balance(org_id)).posted == 100_000 - 35
+    assert await books.count("process") == 0
+    await books.assert_right()
+
+
+async def test_a_stop_leaves_nothing_behind(books: Books, folder: Path) -> None:
+    org_id = await books.organization(promo=100_000)
+    process = await start(books, folder)
+    hold, detail, call_id = await process.begin(org_id, 100)
+    await process.calls.settle(hold, process.ended(detail, call_id, org_id, TokenCounts(output=10)))
+    await process.flusher.finish(5.0)
+    assert hold.lease is not None
+    process.leases.settled(hold.id, 10)
+    await process.leases.close()
+    await process.journal.close()
+    assert await process.row.stop()
+    assert (await books.balance(org_id)).reserved == 0
+    await books.assert_right()
