@@ -17,9 +17,9 @@ from bench.native import BUILD, CompilerError
 from bench.report import show, write_json
 from bench.runner import Plan, TooFewCores, run
 from bench.scenarios import SCENARIOS, Scenario, chosen
-from bench.targets import BASELINE, TOLLBRIDGE
+from bench.targets import BASELINE, SPLIT, TOLLBRIDGE
 
-TARGETS: Final = {"baseline": BASELINE, "tollbridge": TOLLBRIDGE}
+TARGETS: Final = {"baseline": BASELINE, "tollbridge": TOLLBRIDGE, "split": SPLIT}
 NAMES: Final = ", ".join(scenario.name for scenario in SCENARIOS)
 WIDE_ENOUGH: Final = 130
 
@@ -51,7 +51,10 @@ def main(
     seconds: Annotated[float, typer.Option(min=0.5, max=300, help="Measured time of each run.")] = 5.0,
     warm_up: Annotated[float, typer.Option(min=0, max=60, help="Time before it, not measured.")] = 1.0,
     only: Annotated[list[str] | None, typer.Option(help=f"Scenario to run, repeatable: {NAMES}.")] = None,
-    target: Annotated[list[str] | None, typer.Option(help="Target, repeatable: baseline, tollbridge.")] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="Target, repeatable: baseline, tollbridge, split (a bridge before a server)."),
+    ] = None,
     organizations: Annotated[int, typer.Option(min=1, max=1000, help="Organizations that call.")] = 10,
     keys: Annotated[int, typer.Option(min=1, max=100_000, help="Keys that they call with.")] = 1000,
     services_on_product_core: Annotated[

@@ -14,7 +14,17 @@ from bench import processes
 from bench.generator import Measurement, http_load, measure
 from bench.provider import provider_double
 from bench.scenarios import BURST, PACED, Scenario
-from bench.targets import BASELINE, DIRECT, TOLLBRIDGE, Target, bare_proxy, made_up_keys, tollbridge
+from bench.targets import (
+    BASELINE,
+    DIRECT,
+    SPLIT,
+    TOLLBRIDGE,
+    Target,
+    bare_proxy,
+    made_up_keys,
+    tollbridge,
+    tollbridge_split,
+)
 from bench.workload import chat_bodies, write_lines
 
 QUIET_LOAD_AVERAGE: Final = 0.3
@@ -112,7 +122,7 @@ def _start(
     if BASELINE in plan.targets:
         progress("starting the bare proxy")
         targets.append(stack.enter_context(bare_proxy(folder, ports, core=product_core)))
-    if TOLLBRIDGE in plan.targets:
+    if TOLLBRIDGE in plan.targets or SPLIT in plan.targets:
         progress("starting Tollbridge, making organizations and keys")
         started = tollbridge(
             folder,
@@ -122,7 +132,11 @@ def _start(
             organizations=plan.organizations,
             keys=plan.keys,
         )
-        targets.append(stack.enter_context(started))
+        whole = stack.enter_context(started)
+        targets.append(whole)
+        if SPLIT in plan.targets:
+            progress("starting a server and a bridge")
+            targets.append(stack.enter_context(tollbridge_split(folder, whole, core=product_core)))
     return targets
 
 

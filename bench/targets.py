@@ -16,12 +16,15 @@ from bench.child import read_line, running
 from bench.product import move_services, product
 from bench.rest import Rest
 from bench.scenarios import BURST, BURST_MODEL, PACED, Scenario
+from bench.split import Split, split
 from bench.workload import MODEL, write_lines
 
 DIRECT: Final = "double"
 BASELINE: Final = "bare proxy"
 TOLLBRIDGE: Final = "Tollbridge"
-OWN_GROUPS: Final = ("supervisor", "worker")
+SPLIT: Final = "Tollbridge, split"
+"""A bridge and a server, two processes, over the same database."""
+OWN_GROUPS: Final = ("supervisor", "worker", "server", "bridge")
 """The groups whose CPU time is the target's own."""
 
 
@@ -36,6 +39,8 @@ class Target:
     root: int = 0
     """Pid of the process whose tree is measured; 0: none."""
     grpc_port: int = 0
+    parts: Split | None = None
+    """The two processes of a split, which have no supervisor."""
     notes: tuple[str, ...] = ()
 
     def serves(self, scenario: Scenario) -> bool:
@@ -44,10 +49,12 @@ class Target:
 
     def model(self, scenario: Scenario) -> str:
         """The model to ask for."""
-        return BURST_MODEL if scenario.pace == BURST and self.name == TOLLBRIDGE else MODEL
+        return BURST_MODEL if scenario.pace == BURST and self.name in {TOLLBRIDGE, SPLIT} else MODEL
 
     def read_cpu(self) -> dict[str, float]:
         """CPU seconds so far by group of processes."""
+        if self.parts is not None:
+            return self.parts.read_cpu()
         return processes.cpu_seconds(self.root) if self.root else {}
 
 
@@ -86,3 +93,10 @@ def tollbridge(
             grpc_port=started.grpc_port,
             notes=(made, *accounts.notes),
         )
+
+
+@contextmanager
+def tollbridge_split(folder: Path, whole: Target, *, core: int) -> Iterator[Target]:
+    """A bridge and a server over the database of `whole`, with its accounts."""
+    with split(folder, folder / "data", core=core) as started:
+        yield Target(SPLIT, dict.fromkeys((PACED, BURST), started.http_port), whole.keys, parts=started)

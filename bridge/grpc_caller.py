@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -10,7 +11,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
 from bridge.caller import Call, Metadata, Refusal, Reply, Sink
-from bridge.catalog import Catalog
+from bridge.catalog import Catalog, Method
 from bridge.origin_proof import OriginProver
 from bridge.target import Target
 
@@ -42,14 +43,8 @@ class GrpcCaller:
 
     def _connect(self, target: Target) -> None:
         self._channel = target.open()
-        # A unary answer is a stream of one message, on the wire too; so one kind of stub serves all methods.
-        self._stubs: dict[str, Any] = {
-            method.rpc_path: self._channel.unary_stream(
-                method.rpc_path,
-                request_serializer=_serialize,
-                response_deserializer=method.response_class.FromString,
-            )
-            for method in self._catalog.methods
+        self._starters: dict[str, Callable[..., Reply]] = {
+            method.rpc_path: self._starter(method) for method in self._catalog.methods
         }
         self._check_health: Any = self._channel.unary_unary(
             "/grpc.health.v1.Health/Check",
@@ -57,13 +52,21 @@ class GrpcCaller:
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
 
+    def _starter(self, method: Method) -> Callable[..., Reply]:
+        kind: Any = self._channel.unary_stream if method.server_streaming else self._channel.unary_unary
+        reply: Callable[[Any], Reply] = _GrpcReply if method.server_streaming else _OneReply
+        stub: Any = kind(
+            method.rpc_path, request_serializer=_serialize, response_deserializer=method.response_class.FromString
+        )
+        return lambda request, timeout, metadata: reply(stub(request, timeout=timeout, metadata=metadata))
+
     def call(self, call: Call) -> Reply:
         """Starts the call."""
         if self._closed:
             return _ClosedReply()
         proof = () if self._prove is None else self._prove(call.method, call.origin)
         metadata = grpc.aio.Metadata(*call.metadata, *proof)
-        return _GrpcReply(self._stubs[call.method](call.request, timeout=call.timeout, metadata=metadata))
+        return self._starters[call.method](call.request, call.timeout, metadata)
 
     async def ready(self) -> bool:
         """Whether the server's health service says SERVING; a server without one serves while it answers."""
@@ -109,8 +112,47 @@ class _ClosedReply:
         return Refusal(grpc.StatusCode.UNAVAILABLE.value[0], "The bridge is shutting down.")
 
 
+class _OneReply:
+    """The answer of a unary call: one exchange with grpc's core, where a stream of one message would take five."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._message: Message | None = None
+        self._read = False
+        self._initial: Metadata | None = None
+        self._trailing: Metadata = ()
+
+    async def initial_metadata(self) -> Metadata:
+        """Waits for the whole answer. Raises `Refusal` where the call failed."""
+        if self._initial is None:
+            self._message = await _guard(self._call)
+            self._initial = _pairs(await self._call.initial_metadata())
+            self._trailing = _pairs(await self._call.trailing_metadata())
+        return self._initial
+
+    async def read(self) -> Message | None:
+        """The message, then None. Raises `Refusal`."""
+        if self._read:
+            return None
+        await self.initial_metadata()
+        self._read = True
+        return self._message
+
+    async def forward(self, sink: Sink) -> None:
+        """Gives the message to `sink`, where it was not read. Raises `Refusal`, and what `sink` raised."""
+        await _forward(self, sink)
+
+    def trailing_metadata(self) -> Metadata:
+        """Trailing metadata; empty before the end."""
+        return self._trailing
+
+    async def aclose(self) -> None:
+        """Cancels the call where it still runs."""
+        self._call.cancel()
+
+
 class _GrpcReply:
-    """The answer of one call."""
+    """The answer of one streaming call."""
 
     def __init__(self, call: Any) -> None:
         self._call = call
@@ -124,10 +166,10 @@ class _GrpcReply:
     async def initial_metadata(self) -> Metadata:
         """Waits for the initial metadata. Raises `Refusal` where the call ended before any was sent."""
         if self._initial is None:
-            initial = _pairs(await self._guard(self._call.initial_metadata()))
+            initial = _pairs(await _guard(self._call.initial_metadata()))
             if not initial and not self._answers:
                 # None was sent, or the call ended without any; which of the two only the first message tells.
-                self._ahead = await self._guard(self._call.read())
+                self._ahead = await _guard(self._call.read())
                 if self._ahead is grpc.aio.EOF:
                     await self._raise_unless_ok()
             self._initial = initial
@@ -137,7 +179,7 @@ class _GrpcReply:
         """The next message, or None after the last. Raises `Refusal`."""
         message, self._ahead = self._ahead, None
         if message is None:
-            message = await self._guard(self._call.read())
+            message = await _guard(self._call.read())
         if message is not grpc.aio.EOF:
             assert isinstance(message, Message)
             self._answers = True
@@ -148,10 +190,7 @@ class _GrpcReply:
 
     async def forward(self, sink: Sink) -> None:
         """Gives each message that is left to `sink`. Raises `Refusal`, and what `sink` raised."""
-        while (message := await self.read()) is not None:
-            behind = sink(message)
-            if behind is not None:
-                await behind
+        await _forward(self, sink)
 
     def trailing_metadata(self) -> Metadata:
         """Trailing metadata; empty before the end."""
@@ -161,22 +200,30 @@ class _GrpcReply:
         """Cancels the call where it still runs."""
         self._call.cancel()
 
-    async def _guard(self, wait: Any) -> Any:
-        try:
-            return await wait
-        except grpc.aio.AioRpcError as error:
-            raise _refusal(error.code(), error.details(), error.trailing_metadata()) from None
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            # Not this task was cancelled but the call, by the channel that closed.
-            raise Refusal(grpc.StatusCode.CANCELLED.value[0], "The call was cancelled.") from None
-
     async def _raise_unless_ok(self) -> None:
         code = await self._call.code()
         if code is not grpc.StatusCode.OK:
             raise _refusal(code, await self._call.details(), await self._call.trailing_metadata())
+
+
+async def _forward(reply: Reply, sink: Sink) -> None:
+    while (message := await reply.read()) is not None:
+        behind = sink(message)
+        if behind is not None:
+            await behind
+
+
+async def _guard(wait: Any) -> Any:
+    try:
+        return await wait
+    except grpc.aio.AioRpcError as error:
+        raise _refusal(error.code(), error.details(), error.trailing_metadata()) from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # Not this task was cancelled but the call, by the channel that closed.
+        raise Refusal(grpc.StatusCode.CANCELLED.value[0], "The call was cancelled.") from None
 
 
 def _refusal(code: grpc.StatusCode, text: str | None, trailing: Any) -> Refusal:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.toolchain.checkout import CHECKOUT, MadeUpCheckout
 
-TASKS = ("serve", "test", "check", "generate", "fmt", "migrate", "bench", "browser", "lock", "release-image")
+TASKS = ("serve", "test", "check", "generate", "fmt", "migrate", "bench", "browser", "image", "lock", "release-image")
 CALLED = "bootstrap was called"
 
 
