@@ -117,10 +117,12 @@ class Endpoint:
         return self._whole_answer(exchange, [message], initial, reply.trailing_metadata())
 
     async def _answer_stream(self, exchange: Exchange, reply: Reply) -> StreamResponse:
+        form = self._policy.stream_form(exchange.request.headers.getall("Accept", ()))
+        if not self._policy.own_ways and not self._returns_raw:
+            return await self._answer_quiet_stream(exchange, reply, form)
         first = await reply.read()
         initial = await reply.initial_metadata()
         if not self._returns_raw:
-            form = self._policy.stream_form(exchange.request.headers.getall("Accept", ()))
             return await self._send_stream(exchange, reply, first, initial, form)
         content_type = "" if first is None else self._raw(first).content_type
         if _is_event_stream(content_type):
@@ -128,6 +130,19 @@ class Endpoint:
         if not self._policy.own_ways:
             return await self._send_stream(exchange, reply, first, initial, raw_form(content_type))
         return await self._collect(exchange, reply, first, initial)
+
+    async def _answer_quiet_stream(self, exchange: Exchange, reply: Reply, form: StreamForm) -> StreamResponse:
+        """A server may have nothing to say for long; its client then learns by the headers that the stream is there."""
+        first = asyncio.create_task(reply.read())
+        try:
+            await asyncio.wait({first}, timeout=self._settings.ping_seconds)
+            if not first.done():
+                return await self._send_stream(exchange, reply, first, (), form)
+            message = first.result()
+            return await self._send_stream(exchange, reply, message, await reply.initial_metadata(), form)
+        finally:
+            if not first.done():
+                first.cancel()
 
     async def _collect(
         self, exchange: Exchange, reply: Reply, first: Message | None, initial: Metadata
@@ -156,7 +171,7 @@ class Endpoint:
         self,
         exchange: Exchange,
         reply: Reply,
-        first: Message | None,
+        first: Message | asyncio.Task[Message | None] | None,
         initial: Metadata,
         form: StreamForm,
     ) -> StreamResponse:
@@ -170,11 +185,12 @@ class Endpoint:
         self._live.add(stream)
         try:
             await stream.open()
-            if first is not None:
-                behind = stream.send_message(write(first))
+            message = await first if isinstance(first, asyncio.Task) else first
+            if message is not None:
+                behind = stream.send_message(write(message))
                 if behind is not None:
                     await behind
-                await reply.forward(lambda message: stream.send_message(write(message)))
+                await reply.forward(lambda later: stream.send_message(write(later)))
             await stream.end()
         except Refusal as refusal:
             await stream.fail(self._policy.errors.of_refusal(refusal, exchange.origin.request_id))

@@ -11,6 +11,7 @@ import aiohttp
 import grpc
 import pytest
 
+from bridge.settings import BridgeSettings
 from tests.foreign.service import Served, serving
 
 _ITEM = "foreign.workshop.v1.Item"
@@ -84,6 +85,25 @@ async def test_an_empty_stream_is_an_empty_answer(accept: str | None, text: str)
 
 async def test_a_field_of_each_message_can_be_the_event() -> None:
     assert await _read(1, None, path="/v1/watch/a/mood") == (200, "text/event-stream", 'data: "GLAD"\n\n')
+
+
+async def test_a_quiet_stream_begins_without_a_message() -> None:
+    hold = asyncio.Event()
+    script, known = _watching(1)
+    watch = script["Watch"]
+
+    async def late(request: Any, context: Any) -> AsyncIterator[Any]:
+        await hold.wait()
+        async for message in watch(request, context):
+            yield message
+
+    quiet: dict[str, Any] = {"Watch": late}
+    async with serving(quiet, settings=BridgeSettings(ping_seconds=0.05)) as served:
+        known.append(served)
+        async with asyncio.timeout(10), served.client.get(served.url + "/v1/watch/a") as response:
+            assert await response.content.readline() == b": ping\n"
+            hold.set()
+            assert (await response.text()).endswith(f"data: {_ITEMS[0]}\n\n")
 
 
 @pytest.mark.parametrize("path", ["/v1/upload", "/v1/talk"])
