@@ -31,6 +31,7 @@ SUBCOMMANDS: Final = {
     "chat": Subcommand("cli.chat", "chat", "Talk to a model in the terminal."),
     "migrate": Subcommand("cli.migrate", "migrate", "Bring a database to this version."),
     "keys": Subcommand("cli.keys", "app", "Create, list and revoke keys."),
+    "leases": Subcommand("cli.leases", "app", "List reserved money, and give up a lost machine's."),
     "users": Subcommand("cli.users", "app", "Create administrators."),
     "signing-keys": Subcommand("cli.signing_keys", "app", "List and rotate the keys that sign access tokens."),
     "verify": Subcommand("cli.verify", "verify", "Check that ledger, usage and holds agree."),

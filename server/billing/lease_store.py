@@ -25,8 +25,8 @@ _LIST_OF_PROCESS: Final = "SELECT id, org_id, create_time FROM spend_lease WHERE
 
 # Every lease with its holder, oldest first.
 _LIST_ALL: Final = """
-SELECT l.id, l.org_id, l.process_id, l.funding, l.model_id, l.amount, l.drawn, l.expire_time, l.create_time, p.host,
-       p.heartbeat_time
+SELECT l.id, l.org_id, l.process_id, coalesce(p.host, '') AS host, p.heartbeat_time, l.funding, l.model_id, l.amount,
+       l.drawn, l.expire_time
 FROM spend_lease l LEFT JOIN process p ON p.id = l.process_id
 ORDER BY l.create_time, l.id
 """

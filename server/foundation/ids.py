@@ -24,6 +24,7 @@ KEY: Final = "key"
 TRANSACTION: Final = "txn"
 USAGE_EVENT: Final = "use"
 REQUEST: Final = "req"
+LEASE: Final = "lease"
 
 NewId = Callable[[], UUID]
 """Makes a fresh id."""

@@ -136,3 +136,10 @@ def test_no_database_at_all_is_said(tmp_path: Path) -> None:
 def test_a_weak_secret_is_refused_in_production(database: TestDatabase) -> None:
     done = run(database, "users", "list", status=1, ENVIRONMENT="production", JWT_SECRET="changeme")
     assert "JWT_SECRET" in done.stderr
+
+
+def test_leases_are_listed_and_a_wrong_one_is_named(database: TestDatabase) -> None:
+    assert "dollars left" in run(database, "leases", "list").stdout
+    assert "is no lease's id" in run(database, "leases", "forfeit", "x", status=1).stderr
+    unknown = "lease_00000000000000000000000001"
+    assert f"There is no lease {unknown}" in run(database, "leases", "forfeit", unknown, status=1).stderr
