@@ -7,68 +7,46 @@ line uses it), `Server` the pipeline with its gRPC port and background loops.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from server.auth import session_checker
 from server.auth import store as auth_store
-from server.auth.access_tokens import AccessTokens
-from server.auth.administration import Administration
 from server.auth.authenticator import CredentialAuthenticator
 from server.auth.password_changes import PasswordChanges
-from server.auth.passwords import HashingCost, PasswordHasher
 from server.auth.people import People
-from server.auth.registrar import Registrar
 from server.auth.service import AuthService
-from server.auth.session_book import SessionBook
-from server.auth.session_checker import SessionChecker
 from server.auth.session_list import SessionList
 from server.auth.sign_in import SignIn
-from server.auth.signing_key_rotation import SigningKeyRotation
-from server.auth.signing_keys import RELOAD_SECONDS, SigningKeys
-from server.auth.throttle import PER_ADDRESS, AttemptThrottle
+from server.auth.signing_keys import RELOAD_SECONDS
 from server.billing import leases
-from server.billing.accounts import Accounts
 from server.billing.adjustments import Adjustments
 from server.billing.reaper import Reaper
 from server.billing.service import BillingService
+from server.capabilities import Capabilities, Ground, signing_key_rotation
 from server.chat.chat_calls import ChatCalls
 from server.chat.providers.http1.patience import Patience
 from server.chat.providers.http1.proxies import ProxySettingError
 from server.chat.providers.http1.transport import PooledTransport
 from server.chat.providers.openai import OpenAIProvider
 from server.chat.service import ChatService
-from server.config import VERSION, Settings, SettingsError
+from server.config import VERSION, SettingsError
 from server.foundation import ids
-from server.foundation.clock import Clock, SystemClock
-from server.foundation.ids import NewId
-from server.foundation.secrets import RootSecret
+from server.foundation.clock import Clock
 from server.keys import checker as key_checker
-from server.keys.checker import KeyChecker
-from server.keys.key_ring import KeyRing
-from server.keys.rotation import KeyRotation
-from server.keys.secret_format import SecretFormat
 from server.keys.service import KeyService
 from server.models import catalogue
-from server.models.catalogue import Catalogue
 from server.models.profile_book import ProfileBook
 from server.models.profile_service import ProfileService
 from server.models.service import ModelService
 from server.organizations import directory
-from server.organizations.directory import OrganizationDirectory
 from server.organizations.service import OrganizationService
 from server.plans.service import PlanService
-from server.plans.subscriptions import Subscriptions
 from server.platform.endpoints import endpoints_of
 from server.platform.health import DATABASE, HealthChecks
 from server.platform.service import PlatformService
@@ -78,17 +56,13 @@ from server.rpc.grpc_edge import GrpcEdge
 from server.rpc.grpc_server import GrpcDoor, GrpcServer
 from server.rpc.methods import Method, method_table
 from server.rpc.origin_proof import OriginProof
-from server.rpc.pagination import Paginator
 from server.rpc.pipeline import Pipeline
 from server.storage import invalidation, last_uses, outbox
-from server.storage.database import Database, Role
 from server.storage.invalidation import Invalidations
 from server.storage.schedule import Loop, Schedule, SharedLoop
 from server.usage.process_books import ProcessBooks, abandoned_calls
 from server.usage.reports import UsageReports
 from server.usage.service import UsageService
-
-ISSUER: Final = "tollbridge"
 
 FOREIGN_SERVICES: Final[Mapping[str, Exposure]] = {
     health.SERVICE_NAME: Exposure.EVERYONE,
@@ -99,96 +73,11 @@ FOREIGN_SERVICES: Final[Mapping[str, Exposure]] = {
 
 LAST_WORDS_SECONDS: Final = 0.5
 """What a transport gets to tell its callers of calls that were cut."""
+__all__ = ["FOREIGN_SERVICES", "VERSION", "Capabilities", "Ground", "Jobs", "Server"]
+
 _HEARTBEAT_SECONDS: Final = 3.0
 _REAP_SECONDS: Final = 10.0
 _SWEEP_SECONDS: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What everything stands on."""
-
-    settings: Settings
-    root: RootSecret
-    database: Database
-    valkey: Redis
-    clock: Clock
-    new_id: NewId
-    random_bytes: Callable[[int], bytes]
-
-    @classmethod
-    async def open(cls, settings: Settings, root: bytes, database_url: str, redis_url: str) -> Ground:
-        """Opens the pools. A role may have a URL of its own, `DATABASE_URL_APP` and so on, for use behind a pooler.
-
-        Raises `DatabaseUnavailableError`.
-        """
-        urls = {role: os.environ.get(f"DATABASE_URL_{role.name}", database_url) for role in Role}
-        database = await Database.connect(urls)
-        valkey: Redis = Redis.from_url(redis_url, socket_timeout=2.0, socket_connect_timeout=2.0)
-        return cls(settings, RootSecret(root), database, valkey, SystemClock(), ids.uuid7, os.urandom)
-
-    async def close(self) -> None:
-        """Closes the pools."""
-        await self.valkey.aclose()
-        await self.database.close()
-
-
-class Capabilities:
-    """What the platform can do, capability by capability, lowest first."""
-
-    def __init__(self, ground: Ground) -> None:
-        settings, root, database = ground.settings, ground.root, ground.database
-        clock, new_id, random_bytes = ground.clock, ground.new_id, ground.random_bytes
-        self.paginator = Paginator(root.pepper("page-token"))
-
-        self.subscriptions = Subscriptions(database, new_id, settings.default_plan)
-        self.accounts = Accounts()
-        self.directory = OrganizationDirectory(database, clock, new_id, [self.subscriptions, self.accounts])
-
-        self.hasher = PasswordHasher(HashingCost())
-        per_address = dataclasses.replace(PER_ADDRESS, attempts=settings.wrong_credentials_per_address)
-        self.throttle = AttemptThrottle(ground.valkey, root.pepper("throttle"), clock, per_address=per_address)
-        self.signing_keys = SigningKeys(database, root.sealer("signing-key"), clock)
-        self.signing_key_rotation = signing_key_rotation(ground)
-        token_life = timedelta(seconds=settings.access_token_seconds)
-        tokens = AccessTokens(self.signing_keys, clock, new_id, ISSUER, token_life)
-        self.session_checker = SessionChecker(database, tokens, clock)
-        self.sessions = SessionBook(
-            database,
-            tokens,
-            self.session_checker,
-            self.throttle,
-            root.pepper("refresh-token"),
-            clock,
-            new_id,
-            random_bytes,
-            timedelta(days=settings.refresh_token_days),
-        )
-        self.registrar = Registrar(
-            database, self.directory, self.sessions, self.hasher, clock, new_id, settings.registration_open
-        )
-        self.administration = Administration(database, self.registrar, self.sessions, self.hasher, clock, random_bytes)
-
-        secret_format = SecretFormat(settings.key_prefix, random_bytes)
-        self.key_checker = KeyChecker(database, secret_format, root.pepper("api-key"), clock)
-        self.key_ring = KeyRing(database, self.key_checker, secret_format, clock, new_id)
-        self.key_rotation = KeyRotation(database, self.key_ring, self.key_checker, secret_format, clock)
-
-        self.catalogue = Catalogue(database, root.sealer("provider-credential"), clock)
-
-    def forget_organization(self, subject: str) -> None:
-        """Drops whatever is cached of an organization that changed: it may be suspended."""
-        self.key_checker.forget_organization(subject)
-        self.session_checker.forget_organization(subject)
-
-    async def flush_uses(self) -> None:
-        """Writes when credentials were last used. What cannot be written is logged."""
-        for uses in (self.key_checker.uses, self.session_checker.uses):
-            await uses.flush_or_log()
-
-    def close(self) -> None:
-        """Ends threads."""
-        self.hasher.close()
 
 
 class Server:
@@ -267,6 +156,7 @@ class Server:
 
         Raises OSError and `DatabaseUnavailableError`.
         """
+        self._capabilities.say_what_is_off()
         await self._capabilities.signing_keys.load()
         await self._books.start()
         self._schedule.start()
@@ -287,6 +177,7 @@ class Server:
         await self._chat_calls.drain(seconds)
         await self._chat_calls.close()
         await self._schedule.stop()
+        await self._capabilities.mailer.drain(seconds)
         await self._capabilities.flush_uses()
         await self._books.stop(seconds)
 
@@ -306,7 +197,7 @@ class Server:
                 paginator,
             ),
             OrganizationService(parts.directory, paginator),
-            KeyService(parts.key_ring, parts.key_rotation, parts.key_checker, paginator),
+            KeyService(parts.key_ring, parts.key_rotation, parts.trials, parts.key_checker, paginator),
             PlanService(database, paginator),
             ModelService(parts.catalogue),
             ProfileService(ProfileBook(database, clock), paginator),
@@ -355,14 +246,6 @@ class Server:
             Loop("signing-keys-load", RELOAD_SECONDS, self._capabilities.signing_keys.load),
             *self._books.loops(),
         ]
-
-
-def signing_key_rotation(ground: Ground) -> SigningKeyRotation:
-    """What makes signing keys take turns in this deployment."""
-    days = ground.settings.signing_key_days
-    sealer = ground.root.sealer("signing-key")
-    longest_turn = timedelta(days=days) if days else None
-    return SigningKeyRotation(ground.database, sealer, ground.clock, ground.random_bytes, longest_turn)
 
 
 def shared_loops(ground: Ground) -> list[SharedLoop]:

@@ -10,12 +10,15 @@ from typing import Annotated, Final, Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from server.mail.smtp_server import SmtpServer
+
 VERSION: Final = "0.1.0"
 
 _WEAK_SECRETS: Final = (
     *("secret", "changeme", "change-me", "password", "default", "your-", "example", "insecure", "tollbridge"),
     *("12345678", "87654321", "abcdefgh", "qwertyui", "asdfghjk"),
 )
+_PUBLIC_URL: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?")
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 _MIN_SECRET_CHARACTERS: Final = 32
 _MIN_DIFFERENT_CHARACTERS: Final = 10
@@ -132,6 +135,23 @@ class Settings(EdgeSettings):
         le=3650,
         description="Days that a signing key signs before the next takes over; 0: until it is done by hand.",
     )
+    trial_keys: bool | None = Field(
+        None,
+        description="Whether anyone gets a trial key for an e-mail. Default: yes outside production, no in it.",
+    )
+    trial_key_days: int = Field(7, ge=1, le=90, description="Life of a trial key, in days.")
+    trial_keys_per_address: int = Field(3, ge=1, description="Trial keys that a network address gets in a day (UTC).")
+    public_url: str = Field(
+        "http://127.0.0.1:8080",
+        description="Where callers reach the bridge, without a slash at its end; for mails.",
+    )
+    smtp_url: SecretStr | None = Field(
+        None,
+        validation_alias="SMTP_URL",
+        description="Server that takes mail: `smtp://user:password@host:587`, or `smtps://` for TLS at once. "
+        "Unset: no mail is sent, so no trial key can be claimed.",
+    )
+    mail_from: str = Field("tollbridge@localhost", description="Address that mail is sent from.")
     wrong_credentials_per_address: int = Field(
         120, ge=10, description="Wrong passwords and keys that an address may send in 5 minutes before it must wait."
     )
@@ -142,6 +162,28 @@ class Settings(EdgeSettings):
     provider_idle_seconds: float = Field(
         60.0, gt=0, le=3600, description="Silence after which a provider's stream counts as dead, in seconds."
     )
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp_url_names_a_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        SmtpServer.of(value.get_secret_value())
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender_is_an_address(cls, value: str) -> str:
+        if value.count("@") != 1 or not value.isprintable() or " " in value:
+            raise ValueError("must be an e-mail address")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url_is_plain(cls, value: str) -> str:
+        if not _PUBLIC_URL.fullmatch(value):
+            raise ValueError("must be a URL such as https://api.example.com, without a slash at its end")
+        return value
 
     @field_validator("key_prefix")
     @classmethod
@@ -174,6 +216,11 @@ class Settings(EdgeSettings):
         if problem:
             raise ValueError(f"JWT_SECRET {problem}; production needs at least 32 random characters")
         return self
+
+    @property
+    def trials_open(self) -> bool:
+        """Whether anyone gets a trial key."""
+        return not self.production if self.trial_keys is None else self.trial_keys
 
     @property
     def registration_open(self) -> bool:

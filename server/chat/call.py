@@ -38,7 +38,7 @@ from server.chat.upstream_body import build
 from server.foundation.clock import Clock
 from server.foundation.ids import NewId
 from server.models.catalogue import CallableModel, Catalogue, TokenCounts
-from server.models.errors import ModelNotFoundError
+from server.models.errors import FreeModelsOnlyError, ModelNotFoundError
 from server.rpc.context import CallContext
 from server.rpc.errors import ApiError, FieldViolation, UnavailableError, rule
 from server.storage.database import DatabaseUnavailableError
@@ -211,6 +211,12 @@ class ChatCall:
             silence(error)
 
     async def _find_model(self) -> CallableModel:
+        model = await self._look_up()
+        if self._context.principal.free_models_only and not model.costs_nothing:
+            raise FreeModelsOnlyError(self._body.model)
+        return model
+
+    async def _look_up(self) -> CallableModel:
         principal = self._context.principal
         name = self._body.model
         known = self._tools.catalogue.cached(name, principal.org_id, principal.models)

@@ -16,6 +16,7 @@ from server.keys.checker import KeyChecker
 from server.keys.key_ring import KeyRing, KeyWish, key_text
 from server.keys.keys import CHAT, Key
 from server.keys.rotation import KeyRotation
+from server.keys.trials import TIER, Trials
 from server.rpc.context import CallContext
 from server.rpc.errors import InvalidArgumentError, NotFoundError
 from server.rpc.pagination import Paginator
@@ -31,9 +32,12 @@ class KeyService:
 
     NAME = "tollbridge.keys.v1.KeyService"
 
-    def __init__(self, ring: KeyRing, rotation: KeyRotation, checker: KeyChecker, paginator: Paginator) -> None:
+    def __init__(
+        self, ring: KeyRing, rotation: KeyRotation, trials: Trials, checker: KeyChecker, paginator: Paginator
+    ) -> None:
         self._ring = ring
         self._rotation = rotation
+        self._trials = trials
         self._checker = checker
         self._paginator = paginator
 
@@ -80,6 +84,24 @@ class KeyService:
         del request
         key, secret = await self._rotation.regenerate(context)
         return requests.RegenerateKeyResponse(key=to_proto(key), secret=secret)
+
+    async def issue_trial_key(
+        self, request: requests.IssueTrialKeyRequest, context: CallContext
+    ) -> requests.IssueTrialKeyResponse:
+        """Makes a trial key."""
+        issued = await self._trials.issue(context, request.email)
+        response = requests.IssueTrialKeyResponse(secret=issued.secret, tier=TIER)
+        response.expire_time.FromDatetime(issued.expire_time)
+        return response
+
+    async def claim_trial_key(
+        self, request: requests.ClaimTrialKeyRequest, context: CallContext
+    ) -> requests.ClaimTrialKeyResponse:
+        """Ends the address's trials and makes a key instead."""
+        claimed = await self._trials.claim(context, request.token)
+        return requests.ClaimTrialKeyResponse(
+            key=to_proto(claimed.key), secret=claimed.secret, revoked_trial_keys=claimed.revoked
+        )
 
     async def verify_key(self, request: requests.VerifyKeyRequest, context: CallContext) -> requests.VerifyKeyResponse:
         """Checks a secret for an internal service."""

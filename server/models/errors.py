@@ -26,6 +26,18 @@ class ModelUnpricedError(ApiError):
         super().__init__(public, metadata={"model": model})
 
 
+class FreeModelsOnlyError(ApiError):
+    """A trial key asks for a model that costs something."""
+
+    reason = ErrorReason.ERROR_REASON_FREE_MODELS_ONLY
+
+    def __init__(self, model: str) -> None:
+        public = (
+            f"A trial key calls only models that cost nothing, and `{model}` does cost. Register for a key of your own."
+        )
+        super().__init__(public, metadata={"model": model}, fields=[FieldViolation("model", "costs something")])
+
+
 class ProfileNameTakenError(ApiError):
     """A profile is to be made under a name that calls use already."""
 

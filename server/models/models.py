@@ -66,6 +66,12 @@ class CallableModel:
         return self.id if self.profile is None else self.profile.id
 
     @property
+    def costs_nothing(self) -> bool:
+        """Whether no call to it can cost anything: free, or every price is zero."""
+        price = self.price
+        return self.free or (price is not None and price.dearest_input == price.dearest_output == 0)
+
+    @property
     def callable(self) -> bool:
         """Whether a call to it can be paid."""
         return self.free or self.price is not None

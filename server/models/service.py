@@ -21,7 +21,8 @@ class ModelService:
         """The models that the caller's credential may call."""
         principal = context.principal
         models = await self._catalogue.visible(principal.org_id, principal.models)
-        return ListModelsResponse(object="list", data=[to_proto(model) for model in models])
+        shown = [model for model in models if model.costs_nothing or not principal.free_models_only]
+        return ListModelsResponse(object="list", data=[to_proto(model) for model in shown])
 
     async def get_model(self, request: GetModelRequest, context: CallContext) -> Model:
         """One model. Raises `ModelNotFoundError`, `ModelUnpricedError`."""

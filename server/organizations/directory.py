@@ -40,7 +40,15 @@ class OrganizationDirectory:
         await store.insert(transaction, organization)
         membership = Membership(self._new_id(), organization.id, owner_id, "", "", Role.OWNER, organization.create_time)
         await store.insert_membership(transaction, membership)
-        event = OrganizationCreated(organization.id, organization.name, organization.create_time)
+        await self._tell(transaction, organization, anonymous=False)
+
+    async def create_anonymous(self, transaction: Transaction, organization: Organization) -> None:
+        """Makes an organization that nobody is in, and tells the listeners."""
+        await store.insert(transaction, organization)
+        await self._tell(transaction, organization, anonymous=True)
+
+    async def _tell(self, transaction: Transaction, organization: Organization, *, anonymous: bool) -> None:
+        event = OrganizationCreated(organization.id, organization.name, organization.create_time, anonymous)
         for listener in self._listeners:
             await listener.organization_created(transaction, event)
 

@@ -18,6 +18,8 @@ class OrganizationCreated:
     name: str
     time: datetime
     """When it was made; UTC."""
+    anonymous: bool = False
+    """True where nobody is in it: it was made for a trial key."""
 
 
 class OrganizationListener(Protocol):

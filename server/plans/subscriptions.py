@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from server.foundation.ids import NewId
@@ -11,6 +12,8 @@ from server.plans import store
 from server.plans.plans import Plan
 from server.rpc.errors import InternalError, NotFoundError
 from server.storage.database import Database, Transaction
+
+_TRIAL_PLAN: Final = "free"
 
 
 class Subscriptions:
@@ -27,11 +30,12 @@ class Subscriptions:
             return await store.exists(transaction, self._default_plan)
 
     async def organization_created(self, transaction: Transaction, event: OrganizationCreated) -> None:
-        """Puts the new organization on the default plan."""
+        """Puts the new organization on the default plan, a trial's on `free`."""
+        plan_id = _TRIAL_PLAN if event.anonymous else self._default_plan
         try:
-            await self.subscribe(transaction, event.org_id, self._default_plan, event.time)
+            await self.subscribe(transaction, event.org_id, plan_id, event.time)
         except NotFoundError as error:
-            raise InternalError(f"the default plan {self._default_plan!r} does not exist") from error
+            raise InternalError(f"the plan {plan_id!r} does not exist") from error
 
     async def subscribe(self, transaction: Transaction, org_id: UUID, plan_id: str, now: datetime) -> None:
         """Puts the organization on the plan's newest version from now on. Raises `NotFoundError`."""

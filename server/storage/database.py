@@ -54,6 +54,18 @@ POOL_SIZES: Final[Mapping[Role, int]] = {
 """Most connections a process opens for each role. Writers are capped near 8: more of them only queue at the rows."""
 
 
+# Named query: database_enter_tenant. The rest of the transaction sees another organization.
+_ENTER_TENANT: Final = "SELECT set_config('app.org_id', $1, true)"
+
+
+async def enter_tenant(transaction: Transaction, org_id: UUID) -> None:
+    """Goes on in another organization, for the few changes that touch several and must be all or nothing.
+
+    Whoever calls says why the caller may change something there.
+    """
+    await transaction.execute(_ENTER_TENANT, str(org_id))
+
+
 class Database:
     """The connections of one process."""
 

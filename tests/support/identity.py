@@ -35,6 +35,9 @@ from server.keys.key_ring import KeyRing
 from server.keys.rotation import KeyRotation
 from server.keys.secret_format import SecretFormat
 from server.keys.service import KeyService
+from server.keys.trial_limit import TrialLimit
+from server.keys.trials import TrialOffer, Trials
+from server.mail.mailer import Mailer
 from server.organizations.directory import OrganizationDirectory
 from server.organizations.events import OrganizationListener
 from server.organizations.service import OrganizationService
@@ -115,6 +118,7 @@ async def assembled(
     clock: Clock,
     listeners: Sequence[OrganizationListener] = (),
     open_to_all: bool = True,
+    mailer: Mailer | None = None,
 ) -> AsyncIterator[Identity]:
     """The parts over one database and Valkey."""
     roles = (Role.APP, Role.LOOKUP, Role.PLATFORM, Role.KEEPER)
@@ -123,7 +127,9 @@ async def assembled(
     hasher = PasswordHasher(CHEAP)
     try:
         await ensure_signing_key(pools, ROOT.sealer("signing-keys"), clock, os.urandom)
-        yield await _assemble(pools, valkey, hasher, clock, listeners, open_to_all)
+        yield await _assemble(
+            pools, valkey, hasher, clock, listeners, open_to_all, mailer or Mailer(None, "a@example.com")
+        )
     finally:
         hasher.close()
         await valkey.aclose()
@@ -137,6 +143,7 @@ async def _assemble(
     clock: Clock,
     listeners: Sequence[OrganizationListener],
     open_to_all: bool,
+    mailer: Mailer,
 ) -> Identity:
     signing_keys = SigningKeys(database, ROOT.sealer("signing-keys"), clock)
     await signing_keys.load()
@@ -152,6 +159,19 @@ async def _assemble(
     secret_format = SecretFormat(PREFIX, os.urandom)
     key_checker = KeyChecker(database, secret_format, ROOT.pepper("api-keys"), clock)
     ring = KeyRing(database, key_checker, secret_format, clock, next_id)
+    trials = Trials(
+        database,
+        directory,
+        ring,
+        key_checker,
+        TrialLimit(valkey, ROOT.pepper("trial-limit"), clock, 3),
+        mailer,
+        ROOT.pepper("trial-claim"),
+        clock,
+        next_id,
+        os.urandom,
+        TrialOffer(open_to_all, timedelta(days=7), "https://tollbridge.test"),
+    )
     paginator = Paginator(ROOT.pepper("page-tokens"))
     return Identity(
         database=database,
@@ -175,6 +195,8 @@ async def _assemble(
         ),
         key_checker=key_checker,
         ring=ring,
-        keys=KeyService(ring, KeyRotation(database, ring, key_checker, secret_format, clock), key_checker, paginator),
+        keys=KeyService(
+            ring, KeyRotation(database, ring, key_checker, secret_format, clock), trials, key_checker, paginator
+        ),
         organizations=OrganizationService(directory, paginator),
     )

@@ -54,6 +54,13 @@ max_output = 1024
 name = "unpriced"
 provider = "double"
 
+[[models]]
+name = "costless"
+provider = "double"
+input = "0"
+output = "0"
+context = 4096
+
 [[profiles]]
 name = "configured-pro"
 model = "gpt-4o-mini"
@@ -146,8 +153,12 @@ def running(folder: Path, *options: str, models: str = "", **variables: str) -> 
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # Tests try many wrong credentials from one address.
-                env=environment(TOLLBRIDGE_WRONG_CREDENTIALS_PER_ADDRESS="1000000", **variables),
+                # Tests try many wrong credentials, and many trials, from one address.
+                env=environment(
+                    TOLLBRIDGE_WRONG_CREDENTIALS_PER_ADDRESS="1000000",
+                    TOLLBRIDGE_TRIAL_KEYS_PER_ADDRESS="1000000",
+                    **variables,
+                ),
             )
         try:
             found = wait_ready(process, ready, log)

@@ -103,6 +103,7 @@ def split_of(served: Served, folder: Path) -> Iterator[tuple[Running, Running]]:
             "REDIS_URL": f"unix://{served.data_dir}/valkey/socket/valkey.sock",
             "JWT_SECRET": found.secret_file.read_text(),
             "TOLLBRIDGE_WRONG_CREDENTIALS_PER_ADDRESS": "1000000",
+            "TOLLBRIDGE_TRIAL_KEYS_PER_ADDRESS": "1000000",
         }
         options = ("--grpc-port", "0", "--data-dir", str(served.data_dir), "--no-jobs")
         tls = ("--tls-cert", str(pair.certificate), "--tls-key", str(pair.key))

@@ -34,6 +34,8 @@ KEYS_REVOKE_KEY: Final = Method("tollbridge.keys.v1.KeyService", "RevokeKey", Id
 KEYS_ROTATE_KEY: Final = Method("tollbridge.keys.v1.KeyService", "RotateKey", Idempotency.KEYED)
 KEYS_REGENERATE_KEY: Final = Method("tollbridge.keys.v1.KeyService", "RegenerateKey", Idempotency.KEYED)
 KEYS_REVOKE_SECRET: Final = Method("tollbridge.keys.v1.KeyService", "RevokeSecret", Idempotency.KEYED)
+KEYS_ISSUE_TRIAL_KEY: Final = Method("tollbridge.keys.v1.KeyService", "IssueTrialKey", Idempotency.NONE, anonymous=True)
+KEYS_CLAIM_TRIAL_KEY: Final = Method("tollbridge.keys.v1.KeyService", "ClaimTrialKey", Idempotency.KEYED)
 KEYS_VERIFY_KEY: Final = Method("tollbridge.keys.v1.KeyService", "VerifyKey", Idempotency.SAFE)
 MODELS_LIST_MODELS: Final = Method("tollbridge.models.v1.ModelService", "ListModels", Idempotency.SAFE)
 MODELS_GET_MODEL: Final = Method("tollbridge.models.v1.ModelService", "GetModel", Idempotency.SAFE)
@@ -93,6 +95,8 @@ METHODS: Final = (
     KEYS_ROTATE_KEY,
     KEYS_REGENERATE_KEY,
     KEYS_REVOKE_SECRET,
+    KEYS_ISSUE_TRIAL_KEY,
+    KEYS_CLAIM_TRIAL_KEY,
     KEYS_VERIFY_KEY,
     MODELS_LIST_MODELS,
     MODELS_GET_MODEL,

@@ -2,9 +2,13 @@
 """Messages of `tollbridge.keys.v1`."""
 
 from tollbridge_sdk._generated.messages.tollbridge.keys.v1 import (
+    ClaimTrialKeyRequest,
+    ClaimTrialKeyResponse,
     CreateKeyRequest,
     CreateKeyResponse,
     GetKeyRequest,
+    IssueTrialKeyRequest,
+    IssueTrialKeyResponse,
     Key,
     ListKeysRequest,
     ListKeysResponse,
@@ -20,9 +24,13 @@ from tollbridge_sdk._generated.messages.tollbridge.keys.v1 import (
 )
 
 __all__ = [
+    "ClaimTrialKeyRequest",
+    "ClaimTrialKeyResponse",
     "CreateKeyRequest",
     "CreateKeyResponse",
     "GetKeyRequest",
+    "IssueTrialKeyRequest",
+    "IssueTrialKeyResponse",
     "Key",
     "ListKeysRequest",
     "ListKeysResponse",

@@ -74,6 +74,12 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """The password is on the list of known bad ones, or holds the account's own name. BadRequest names the field."""
     ERROR_REASON_REGISTRATION_CLOSED: _ErrorReason.ValueType  # 32
     """Open registration is off on this deployment; an administrator makes accounts."""
+    ERROR_REASON_TRIALS_CLOSED: _ErrorReason.ValueType  # 33
+    """There are no trial keys on this deployment."""
+    ERROR_REASON_TRIAL_LIMIT_REACHED: _ErrorReason.ValueType  # 34
+    """The address had its trial keys of the day (UTC). RetryInfo says when the next day begins."""
+    ERROR_REASON_FREE_MODELS_ONLY: _ErrorReason.ValueType  # 35
+    """A trial key asks for a model that costs something. Metadata: `model`."""
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 40
     """No such model, or none that the caller's key may use. Metadata: `model`."""
     ERROR_REASON_MODEL_UNPRICED: _ErrorReason.ValueType  # 41
@@ -164,6 +170,12 @@ ERROR_REASON_PASSWORD_REFUSED: ErrorReason.ValueType  # 31
 """The password is on the list of known bad ones, or holds the account's own name. BadRequest names the field."""
 ERROR_REASON_REGISTRATION_CLOSED: ErrorReason.ValueType  # 32
 """Open registration is off on this deployment; an administrator makes accounts."""
+ERROR_REASON_TRIALS_CLOSED: ErrorReason.ValueType  # 33
+"""There are no trial keys on this deployment."""
+ERROR_REASON_TRIAL_LIMIT_REACHED: ErrorReason.ValueType  # 34
+"""The address had its trial keys of the day (UTC). RetryInfo says when the next day begins."""
+ERROR_REASON_FREE_MODELS_ONLY: ErrorReason.ValueType  # 35
+"""A trial key asks for a model that costs something. Metadata: `model`."""
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 40
 """No such model, or none that the caller's key may use. Metadata: `model`."""
 ERROR_REASON_MODEL_UNPRICED: ErrorReason.ValueType  # 41

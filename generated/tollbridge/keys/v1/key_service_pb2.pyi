@@ -325,6 +325,106 @@ class RevokeSecretRequest(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class IssueTrialKeyRequest(message.Message):
+    """Who wants to try."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    EMAIL_FIELD_NUMBER: builtins.int
+    email: builtins.str
+    """E-mail address, at most 254 characters (RFC 5321). Unverified; the token for claiming is mailed to it."""
+    def __init__(
+        self,
+        *,
+        email: builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["email", b"email"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class IssueTrialKeyResponse(message.Message):
+    """A trial key's secret, this once."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SECRET_FIELD_NUMBER: builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: builtins.int
+    TIER_FIELD_NUMBER: builtins.int
+    secret: builtins.str
+    """The secret, as it is sent in `Authorization: Bearer …`."""
+    tier: builtins.str
+    """Always "free"."""
+    @builtins.property
+    def expire_time(self) -> timestamp_pb2.Timestamp:
+        """When it stops working; always with milliseconds."""
+
+    def __init__(
+        self,
+        *,
+        secret: builtins.str | None = ...,
+        expire_time: timestamp_pb2.Timestamp | None = ...,
+        tier: builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["expire_time", b"expire_time", "secret", b"secret", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ClaimTrialKeyRequest(message.Message):
+    """Proof that the caller reads the trial's mail."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: builtins.int
+    token: builtins.str
+    """The token of the mail."""
+    def __init__(
+        self,
+        *,
+        token: builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ClaimTrialKeyResponse(message.Message):
+    """The key that takes the trial's place and, this once, its secret."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: builtins.int
+    SECRET_FIELD_NUMBER: builtins.int
+    REVOKED_TRIAL_KEYS_FIELD_NUMBER: builtins.int
+    secret: builtins.str
+    """The secret, as it is sent in `Authorization: Bearer …`."""
+    revoked_trial_keys: builtins.int
+    """How many trial keys of the address ended."""
+    @builtins.property
+    def key(self) -> key_pb2.Key:
+        """The key, in the caller's organization, with the scope "chat"."""
+
+    def __init__(
+        self,
+        *,
+        key: key_pb2.Key | None = ...,
+        secret: builtins.str | None = ...,
+        revoked_trial_keys: builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["key", b"key", "revoked_trial_keys", b"revoked_trial_keys", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class VerifyKeyRequest(message.Message):
     """A secret to check."""
 

@@ -76,6 +76,16 @@ class KeyServiceStub:
                 request_serializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RevokeSecretRequest.SerializeToString,
                 response_deserializer=tollbridge_dot_keys_dot_v1_dot_key__pb2.Key.FromString,
                 _registered_method=True)
+        self.IssueTrialKey = channel.unary_unary(
+                '/tollbridge.keys.v1.KeyService/IssueTrialKey',
+                request_serializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.IssueTrialKeyRequest.SerializeToString,
+                response_deserializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.IssueTrialKeyResponse.FromString,
+                _registered_method=True)
+        self.ClaimTrialKey = channel.unary_unary(
+                '/tollbridge.keys.v1.KeyService/ClaimTrialKey',
+                request_serializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.ClaimTrialKeyRequest.SerializeToString,
+                response_deserializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.ClaimTrialKeyResponse.FromString,
+                _registered_method=True)
         self.VerifyKey = channel.unary_unary(
                 '/tollbridge.keys.v1.KeyService/VerifyKey',
                 request_serializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.VerifyKeyRequest.SerializeToString,
@@ -147,6 +157,24 @@ class KeyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IssueTrialKey(self, request, context):
+        """Makes a key for trying things out, for an e-mail address and without an account: it calls only models that cost
+        nothing, has no credit, and expires. The answer is the same whoever has the address. An address of the network gets
+        a few a day (3 unless the deployment says otherwise), then 429. Off in production unless it is turned on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClaimTrialKey(self, request, context):
+        """Trades the token that was mailed to a trial's address for a key of the caller's own organization, and ends every
+        trial key of that address, whoever asked for it. A token that is unknown, was used, or whose trial expired, is not
+        found.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def VerifyKey(self, request, context):
         """Says whether a secret is a working key and what it may do, for internal services. A wrong secret is an answer
         (`active: false`), not an error.
@@ -197,6 +225,16 @@ def add_KeyServiceServicer_to_server(servicer, server):
                     servicer.RevokeSecret,
                     request_deserializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RevokeSecretRequest.FromString,
                     response_serializer=tollbridge_dot_keys_dot_v1_dot_key__pb2.Key.SerializeToString,
+            ),
+            'IssueTrialKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueTrialKey,
+                    request_deserializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.IssueTrialKeyRequest.FromString,
+                    response_serializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.IssueTrialKeyResponse.SerializeToString,
+            ),
+            'ClaimTrialKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClaimTrialKey,
+                    request_deserializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.ClaimTrialKeyRequest.FromString,
+                    response_serializer=tollbridge_dot_keys_dot_v1_dot_key__service__pb2.ClaimTrialKeyResponse.SerializeToString,
             ),
             'VerifyKey': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyKey,
@@ -421,6 +459,60 @@ class KeyService:
             '/tollbridge.keys.v1.KeyService/RevokeSecret',
             tollbridge_dot_keys_dot_v1_dot_key__service__pb2.RevokeSecretRequest.SerializeToString,
             tollbridge_dot_keys_dot_v1_dot_key__pb2.Key.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueTrialKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollbridge.keys.v1.KeyService/IssueTrialKey',
+            tollbridge_dot_keys_dot_v1_dot_key__service__pb2.IssueTrialKeyRequest.SerializeToString,
+            tollbridge_dot_keys_dot_v1_dot_key__service__pb2.IssueTrialKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClaimTrialKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollbridge.keys.v1.KeyService/ClaimTrialKey',
+            tollbridge_dot_keys_dot_v1_dot_key__service__pb2.ClaimTrialKeyRequest.SerializeToString,
+            tollbridge_dot_keys_dot_v1_dot_key__service__pb2.ClaimTrialKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

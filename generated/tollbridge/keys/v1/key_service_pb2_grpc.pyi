@@ -40,6 +40,16 @@ class KeyServiceStub:
     """Revokes the organization's key with this secret, or the calling key: whoever holds a secret may end it. Another
     organization's secret answers like an unknown one. Revoking again changes nothing.
     """
+    IssueTrialKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.IssueTrialKeyRequest, _key_service_pb2.IssueTrialKeyResponse]
+    """Makes a key for trying things out, for an e-mail address and without an account: it calls only models that cost
+    nothing, has no credit, and expires. The answer is the same whoever has the address. An address of the network gets
+    a few a day (3 unless the deployment says otherwise), then 429. Off in production unless it is turned on.
+    """
+    ClaimTrialKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.ClaimTrialKeyRequest, _key_service_pb2.ClaimTrialKeyResponse]
+    """Trades the token that was mailed to a trial's address for a key of the caller's own organization, and ends every
+    trial key of that address, whoever asked for it. A token that is unknown, was used, or whose trial expired, is not
+    found.
+    """
     VerifyKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.VerifyKeyRequest, _key_service_pb2.VerifyKeyResponse]
     """Says whether a secret is a working key and what it may do, for internal services. A wrong secret is an answer
     (`active: false`), not an error.
@@ -117,6 +127,28 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_key_pb2.Key]:
         """Revokes the organization's key with this secret, or the calling key: whoever holds a secret may end it. Another
         organization's secret answers like an unknown one. Revoking again changes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def IssueTrialKey(
+        self,
+        request: _key_service_pb2.IssueTrialKeyRequest,
+        context: _aio.ServicerContext[_key_service_pb2.IssueTrialKeyRequest, _abc.Awaitable[_key_service_pb2.IssueTrialKeyResponse]],
+    ) -> _abc.Awaitable[_key_service_pb2.IssueTrialKeyResponse]:
+        """Makes a key for trying things out, for an e-mail address and without an account: it calls only models that cost
+        nothing, has no credit, and expires. The answer is the same whoever has the address. An address of the network gets
+        a few a day (3 unless the deployment says otherwise), then 429. Off in production unless it is turned on.
+        """
+
+    @_abc_1.abstractmethod
+    def ClaimTrialKey(
+        self,
+        request: _key_service_pb2.ClaimTrialKeyRequest,
+        context: _aio.ServicerContext[_key_service_pb2.ClaimTrialKeyRequest, _abc.Awaitable[_key_service_pb2.ClaimTrialKeyResponse]],
+    ) -> _abc.Awaitable[_key_service_pb2.ClaimTrialKeyResponse]:
+        """Trades the token that was mailed to a trial's address for a key of the caller's own organization, and ends every
+        trial key of that address, whoever asked for it. A token that is unknown, was used, or whose trial expired, is not
+        found.
         """
 
     @_abc_1.abstractmethod

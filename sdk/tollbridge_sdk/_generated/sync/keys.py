@@ -93,6 +93,35 @@ class Keys(Service):
         it. Another organization's secret answers like an unknown one. Revoking again changes nothing."""
         return self._calls.unary(self._stub.RevokeSecret, methods.KEYS_REVOKE_SECRET, request, key_pb2.Key, options)
 
+    def issue_trial_key(
+        self, request: key_service_pb2.IssueTrialKeyRequest, **options: Unpack[UnaryOptions]
+    ) -> key_service_pb2.IssueTrialKeyResponse:
+        """Makes a key for trying things out, for an e-mail address and without an account: it calls only
+        models that cost nothing, has no credit, and expires. The answer is the same whoever has the address.
+        An address of the network gets a few a day (3 unless the deployment says otherwise), then 429. Off in
+        production unless it is turned on."""
+        return self._calls.unary(
+            self._stub.IssueTrialKey,
+            methods.KEYS_ISSUE_TRIAL_KEY,
+            request,
+            key_service_pb2.IssueTrialKeyResponse,
+            options,
+        )
+
+    def claim_trial_key(
+        self, request: key_service_pb2.ClaimTrialKeyRequest, **options: Unpack[KeyedUnaryOptions]
+    ) -> key_service_pb2.ClaimTrialKeyResponse:
+        """Trades the token that was mailed to a trial's address for a key of the caller's own organization,
+        and ends every trial key of that address, whoever asked for it. A token that is unknown, was used, or
+        whose trial expired, is not found."""
+        return self._calls.unary(
+            self._stub.ClaimTrialKey,
+            methods.KEYS_CLAIM_TRIAL_KEY,
+            request,
+            key_service_pb2.ClaimTrialKeyResponse,
+            options,
+        )
+
     def verify_key(
         self, request: key_service_pb2.VerifyKeyRequest, **options: Unpack[UnaryOptions]
     ) -> key_service_pb2.VerifyKeyResponse:

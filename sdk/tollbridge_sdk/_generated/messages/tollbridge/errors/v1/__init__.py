@@ -133,6 +133,21 @@ class ErrorReason(betterproto2.Enum):
     Open registration is off on this deployment; an administrator makes accounts.
     """
 
+    TRIALS_CLOSED = 33
+    """
+    There are no trial keys on this deployment.
+    """
+
+    TRIAL_LIMIT_REACHED = 34
+    """
+    The address had its trial keys of the day (UTC). RetryInfo says when the next day begins.
+    """
+
+    FREE_MODELS_ONLY = 35
+    """
+    A trial key asks for a model that costs something. Metadata: `model`.
+    """
+
     MODEL_NOT_FOUND = 40
     """
     No such model, or none that the caller's key may use. Metadata: `model`.
@@ -246,6 +261,9 @@ class ErrorReason(betterproto2.Enum):
             30: "ERROR_REASON_ACCOUNT_EXISTS",
             31: "ERROR_REASON_PASSWORD_REFUSED",
             32: "ERROR_REASON_REGISTRATION_CLOSED",
+            33: "ERROR_REASON_TRIALS_CLOSED",
+            34: "ERROR_REASON_TRIAL_LIMIT_REACHED",
+            35: "ERROR_REASON_FREE_MODELS_ONLY",
             40: "ERROR_REASON_MODEL_NOT_FOUND",
             41: "ERROR_REASON_MODEL_UNPRICED",
             42: "ERROR_REASON_UNBOUNDABLE_INPUT",
@@ -291,6 +309,9 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_ACCOUNT_EXISTS": 30,
             "ERROR_REASON_PASSWORD_REFUSED": 31,
             "ERROR_REASON_REGISTRATION_CLOSED": 32,
+            "ERROR_REASON_TRIALS_CLOSED": 33,
+            "ERROR_REASON_TRIAL_LIMIT_REACHED": 34,
+            "ERROR_REASON_FREE_MODELS_ONLY": 35,
             "ERROR_REASON_MODEL_NOT_FOUND": 40,
             "ERROR_REASON_MODEL_UNPRICED": 41,
             "ERROR_REASON_UNBOUNDABLE_INPUT": 42,

@@ -4,9 +4,13 @@
 # This file has been @generated
 
 __all__ = (
+    "ClaimTrialKeyRequest",
+    "ClaimTrialKeyResponse",
     "CreateKeyRequest",
     "CreateKeyResponse",
     "GetKeyRequest",
+    "IssueTrialKeyRequest",
+    "IssueTrialKeyResponse",
     "Key",
     "ListKeysRequest",
     "ListKeysResponse",
@@ -32,6 +36,46 @@ from ....message_pool import default_message_pool
 
 _COMPILER_VERSION = "0.10.1"
 betterproto2.check_compiler_version(_COMPILER_VERSION)
+
+
+@dataclass(eq=False, repr=False)
+class ClaimTrialKeyRequest(betterproto2.Message):
+    """
+    Proof that the caller reads the trial's mail.
+    """
+
+    token: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The token of the mail.
+    """
+
+
+default_message_pool.register_message("tollbridge.keys.v1", "ClaimTrialKeyRequest", ClaimTrialKeyRequest)
+
+
+@dataclass(eq=False, repr=False)
+class ClaimTrialKeyResponse(betterproto2.Message):
+    """
+    The key that takes the trial's place and, this once, its secret.
+    """
+
+    key: "Key | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The key, in the caller's organization, with the scope "chat".
+    """
+
+    secret: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The secret, as it is sent in `Authorization: Bearer …`.
+    """
+
+    revoked_trial_keys: "int" = betterproto2.field(3, betterproto2.TYPE_INT32)
+    """
+    How many trial keys of the address ended.
+    """
+
+
+default_message_pool.register_message("tollbridge.keys.v1", "ClaimTrialKeyResponse", ClaimTrialKeyResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -105,6 +149,48 @@ class GetKeyRequest(betterproto2.Message):
 
 
 default_message_pool.register_message("tollbridge.keys.v1", "GetKeyRequest", GetKeyRequest)
+
+
+@dataclass(eq=False, repr=False)
+class IssueTrialKeyRequest(betterproto2.Message):
+    """
+    Who wants to try.
+    """
+
+    email: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    E-mail address, at most 254 characters (RFC 5321). Unverified; the token for claiming is mailed to it.
+    """
+
+
+default_message_pool.register_message("tollbridge.keys.v1", "IssueTrialKeyRequest", IssueTrialKeyRequest)
+
+
+@dataclass(eq=False, repr=False)
+class IssueTrialKeyResponse(betterproto2.Message):
+    """
+    A trial key's secret, this once.
+    """
+
+    secret: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    The secret, as it is sent in `Authorization: Bearer …`.
+    """
+
+    expire_time: "datetime.datetime | None" = betterproto2.field(
+        2, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
+    )
+    """
+    When it stops working; always with milliseconds.
+    """
+
+    tier: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Always "free".
+    """
+
+
+default_message_pool.register_message("tollbridge.keys.v1", "IssueTrialKeyResponse", IssueTrialKeyResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -435,5 +521,11 @@ hide(RotateKeyResponse, 'secret')
 hide(RegenerateKeyResponse, 'secret')
 
 hide(RevokeSecretRequest, 'secret')
+
+hide(IssueTrialKeyResponse, 'secret')
+
+hide(ClaimTrialKeyRequest, 'token')
+
+hide(ClaimTrialKeyResponse, 'secret')
 
 hide(VerifyKeyRequest, 'secret')

@@ -1,0 +1,1 @@
+"""Mail that the platform sends."""
