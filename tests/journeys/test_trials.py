@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import httpx2
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
 from tests.support.clients import Client, Failure
 from tests.support.provider_double import Script
 from tests.support.served import Served
 
-ISSUE = "tollbridge.keys.v1.KeyService/IssueTrialKey"
+HELLO: Final[list[ChatCompletionMessageParam]] = [{"role": "user", "content": "hello"}]
+ISSUE: Final = "tollbridge.keys.v1.KeyService/IssueTrialKey"
 
 
 async def test_anyone_gets_a_trial_key_for_an_address(client: Client) -> None:
@@ -33,12 +37,12 @@ def test_a_trial_key_calls_what_costs_nothing(served: Served) -> None:
     with openai.OpenAI(base_url=served.http + "/v1", api_key=secret, max_retries=0) as client:
         assert [model.id for model in client.models.list()] == ["costless"]
         served.provider.next(Script(tokens=3, prompt_tokens=5))
-        hello = [{"role": "user", "content": "hello"}]
-        answer = client.chat.completions.create(model="costless", messages=hello)  # type: ignore[call-overload]
+        answer = client.chat.completions.create(model="costless", messages=HELLO)
+        assert answer.usage is not None
         assert answer.usage.completion_tokens == 3
         for dear in ("gpt-4o-mini", "org/renamed"):
             with pytest.raises(openai.PermissionDeniedError) as refused:
-                client.chat.completions.create(model=dear, messages=hello)  # type: ignore[call-overload]
+                client.chat.completions.create(model=dear, messages=HELLO)
             assert refused.value.code == "free_models_only"
             assert refused.value.param == "model"
     made = httpx2.post(served.http + "/v1/keys", json={}, headers={"Authorization": f"Bearer {secret}"}, timeout=20)
