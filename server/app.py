@@ -267,11 +267,8 @@ class Jobs:
         journals = ground.settings.journal_dir or data_dir / "journal"
         abandoned = abandoned_calls(ground.database, journals, ground.clock, ground.new_id)
         reaper = Reaper(ground.database, data_dir / "processes", ground.new_id(), abandoned, {})
-        loops: list[Loop | SharedLoop] = [
-            Loop("reaper", _REAP_SECONDS, lambda: reaper.reap(ground.clock.now())),
-            *shared_loops(ground),
-        ]
-        self._schedule = Schedule(ground.database, loops)
+        bury = Loop("reaper", _REAP_SECONDS, lambda: reaper.reap(ground.clock.now()))
+        self._schedule = Schedule(ground.database, [bury, *shared_loops(ground)])
 
     async def ready(self) -> bool:
         """Whether PostgreSQL answers."""
