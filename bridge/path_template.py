@@ -10,7 +10,8 @@ The grammar (google/api/http.proto):
     Verb      = ":" LITERAL ;
 
 `*` takes one path segment, `**` any number of them and stands last. A variable without a pattern takes one segment,
-and variables do not nest. A literal is written as unreserved characters of RFC 3986 or percent-encoded.
+and variables do not nest. A literal is written as unreserved characters of RFC 3986 or percent-encoded. "/" alone,
+which the grammar lacks and other gateways serve, is the root.
 """
 
 from __future__ import annotations
@@ -108,6 +109,8 @@ class _Parser:
         self._variables: list[Variable] = []
 
     def parse(self) -> PathTemplate:
+        if self._text == "/":
+            return PathTemplate(self._text, ("",), (), "")
         self._take("/")
         self._read_segments(inside_variable=False)
         verb = self._read_verb()

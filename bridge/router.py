@@ -107,6 +107,9 @@ class Router(Generic[Target]):
         """What serves `path` (as it came, percent-encoded, without the query). None: nothing does."""
         leaf = self._static.get(path)
         route = None if leaf is None else leaf.route(http_verb)
+        if route is not None and route.template.variables:
+            # A variable can be all literal, such as {name=operations}.
+            return self._walk(http_verb, path)
         if leaf is not None and (route is not None or self._path_before_verb):
             return Found(None if route is None else route.target, [], leaf.allowed, leaf.dress(route))
         return self._walk(http_verb, path)
@@ -117,7 +120,7 @@ class Router(Generic[Target]):
             node = _child(node, segment)
         leaf = node.leaves.setdefault(route.template.verb, _Leaf())
         leaf.add(route)
-        if route.template.static:
+        if route.template.static and not route.template.variables:
             verb = f":{route.template.verb}" if route.template.verb else ""
             self._static["/" + "/".join(route.template.segments) + verb] = leaf
 

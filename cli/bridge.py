@@ -89,6 +89,7 @@ def bridge(
             zeros=always_print_fields_with_no_presence,
             enum_numbers=print_enums_as_ints,
             pages=pages,
+            aliases=aliases,
         )
     except (config.SettingsError, process.StartError) as error:
         process.refuse(str(error), 2)

@@ -97,12 +97,15 @@ def foreign_service(
     zeros: bool,
     enum_numbers: bool,
     pages: str | None,
+    aliases: str = "",
 ) -> Foreign | None:
     """What the options say; None where the platform itself is served. Raises `StartError` for a choice without effect
     or a prefix that is no path."""
     printing = PrintRules(proto_names, zeros, enum_numbers=enum_numbers)
     options = ForeignOptions(auth, ignore_unknown, printing, _prefix(pages), frozenset(services or ()))
     if descriptors is not None:
+        if aliases:
+            raise StartError("--aliases is for the platform's own bridge; leave it out with --descriptors.")
         return Foreign(descriptors, options)
     if options != ForeignOptions():
         raise StartError(

@@ -6,7 +6,7 @@ import importlib.resources
 import itertools
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import aiohttp
 import grpc
+from google.api import annotations_pb2
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from grpc_tools import protoc
@@ -33,8 +34,11 @@ OWN_FILES = ("workshop.proto", "parts.proto", "shelves.proto")
 Answer: TypeAlias = "Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]"
 
 
-def compile_protos(files: dict[str, str], *, imports: bool = True) -> bytes:
-    """A descriptor image of proto files, given as `path: text`, as protoc writes it."""
+def compile_protos(files: dict[str, str], *, imports: bool = True, published: Sequence[str] = ()) -> bytes:
+    """A descriptor image of proto files, given as `path: text`, as protoc writes it.
+
+    `published` names files of googleapis-common-protos that are compiled with them.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for name, text in files.items():
             path = Path(folder) / name
@@ -48,7 +52,9 @@ def compile_protos(files: dict[str, str], *, imports: bool = True) -> bytes:
             f"-I{importlib.resources.files('grpc_tools') / '_proto'}",
             f"--descriptor_set_out={image}",
             *(["--include_imports"] if imports else []),
+            f"-I{Path(annotations_pb2.__file__).parents[2]}",
             *files,
+            *published,
         ]
         if protoc.main(arguments) != 0:
             raise ValueError(f"{list(files)} do not compile.")

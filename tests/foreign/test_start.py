@@ -211,6 +211,21 @@ async def test_a_target_that_is_no_grpc_server_stops_the_start(tmp_path: Path) -
             await serve(replace(options, drain_seconds=0.1), asyncio.Event())
 
 
+def test_aliases_of_the_platform_do_not_go_with_descriptors() -> None:
+    with pytest.raises(StartError, match="--aliases"):
+        foreign_service(
+            Path("x"),
+            auth=False,
+            services=None,
+            ignore_unknown=False,
+            proto_names=False,
+            zeros=False,
+            enum_numbers=False,
+            pages=None,
+            aliases="lynxa",
+        )
+
+
 @pytest.mark.parametrize("pages", ["x", "/a/*", "/{x}"])
 def test_a_prefix_that_is_no_path_is_refused(pages: str) -> None:
     with pytest.raises(StartError, match="--pages"):
