@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from bench.report import show, write_json
 from bench.runner import Plan, TooFewCores, run
 from bench.scenarios import SCENARIOS, Scenario, chosen
 from bench.targets import BASELINE, SPLIT, TOLLBRIDGE
+from bench.workers import Comparison, compare
 
 TARGETS: Final = {"baseline": BASELINE, "tollbridge": TOLLBRIDGE, "split": SPLIT}
 NAMES: Final = ", ".join(scenario.name for scenario in SCENARIOS)
@@ -46,6 +48,13 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=WIDE_ENOUGH)
 
 
+def _show_comparison(comparison: Comparison, console: Console, json_file: Path) -> None:
+    for line in comparison.lines():
+        console.print(f"- {line}", markup=False)
+    json_file.parent.mkdir(parents=True, exist_ok=True)
+    json_file.write_text(json.dumps(comparison.to_json(), indent=2) + "\n", "utf-8")
+
+
 @app.command()
 def main(
     seconds: Annotated[float, typer.Option(min=0.5, max=300, help="Measured time of each run.")] = 5.0,
@@ -60,6 +69,9 @@ def main(
     services_on_product_core: Annotated[
         bool, typer.Option(help="PostgreSQL and Valkey share Tollbridge's core instead of the load's.")
     ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=2, max=16, help="Instead: compare so many workers with one, and kill one.")
+    ] = None,
     json_file: Annotated[Path, typer.Option("--json", help="Where all figures go as JSON.")] = BUILD / "last.json",
 ) -> None:
     """Measure speed and memory against a provider double, beside a bare proxy."""
@@ -77,6 +89,9 @@ def main(
     console = _console()
     try:
         with tempfile.TemporaryDirectory(prefix="tollbridge-bench-") as folder, console.status("starting") as status:
+            if workers is not None:
+                _show_comparison(compare(plan, workers, Path(folder), status.update), console, json_file)
+                return
             report = run(plan, Path(folder), status.update)
     except (CompilerError, ProgramFailed, TooFewCores) as failure:
         console.print(f"bench: {failure}", style="red", markup=False)

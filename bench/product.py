@@ -50,7 +50,9 @@ def configuration(ports: dict[str, int]) -> str:
 
 
 @contextmanager
-def product(folder: Path, ports: dict[str, int], *, core: int, services_core: int) -> Iterator[Product]:
+def product(
+    folder: Path, ports: dict[str, int], *, core: int, services_core: int, workers: int = 1
+) -> Iterator[Product]:
     """Starts `serve` on a new data directory in `folder` and stops it afterwards.
 
     Our own processes run on `core`, PostgreSQL, Valkey and the local model on `services_core`.
@@ -69,7 +71,7 @@ def product(folder: Path, ports: dict[str, int], *, core: int, services_core: in
         "--config",
         config,
     ]
-    command += ["--http-port", "0", "--grpc-port", "0", "--ready-file", ready]
+    command += ["--http-port", "0", "--grpc-port", "0", "--ready-file", ready, "--workers", str(workers)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
     with (
         log.open("wb") as output,

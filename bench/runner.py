@@ -92,7 +92,7 @@ def run(plan: Plan, folder: Path, progress: Callable[[str], None]) -> Report:
                 if not target.serves(scenario):
                     continue
                 progress(f"{scenario.title}: {target.name}")
-                measurement = _measure(plan, folder, scenario, target, load_core)
+                measurement = measure_target(plan, folder, scenario, target, load_core)
                 report.results.append(Result(scenario, target.name, measurement))
         for target in targets:
             report.notes += target.notes
@@ -140,7 +140,8 @@ def _start(
     return targets
 
 
-def _measure(plan: Plan, folder: Path, scenario: Scenario, target: Target, load_core: int) -> Measurement:
+def measure_target(plan: Plan, folder: Path, scenario: Scenario, target: Target, load_core: int) -> Measurement:
+    """Sends one kind of traffic to one target. Raises CompilerError, ProgramFailed."""
     log = folder / "load.log"
     if scenario.grpc:
         command = [sys.executable, "-m", "bench.grpc_streams", "--port", str(target.grpc_port)]

@@ -75,10 +75,17 @@ def bare_proxy(folder: Path, ports: dict[str, int], *, core: int) -> Iterator[Ta
 
 @contextmanager
 def tollbridge(
-    folder: Path, ports: dict[str, int], *, core: int, services_core: int, organizations: int, keys: int
+    folder: Path,
+    ports: dict[str, int],
+    *,
+    core: int,
+    services_core: int,
+    organizations: int,
+    keys: int,
+    workers: int = 1,
 ) -> Iterator[Target]:
     """Tollbridge with its embedded services and as many accounts as asked for."""
-    with product(folder, ports, core=core, services_core=services_core) as started:
+    with product(folder, ports, core=core, services_core=services_core, workers=workers) as started:
         with Rest(started.http_port) as rest:
             accounts = make_accounts(
                 rest, started.api_key, started.administrator, organizations=organizations, keys=keys

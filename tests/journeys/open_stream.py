@@ -42,6 +42,11 @@ class OpenStream:
         home = worker_at(workers_of(served.pid), urlsplit(served.http).port or 0, port)
         return cls(response, home)
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes, whole or broken."""
+        return self._reading.done()
+
     async def end(self) -> bool:
         """Whether the stream came to its `[DONE]`."""
         await self._reading

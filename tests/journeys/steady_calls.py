@@ -42,6 +42,13 @@ class KeptAlive:
 
     async def call(self) -> None:
         """One call; on the connection of the last one where that is still open. Raises whatever goes wrong."""
+        try:
+            await self._call()
+        except BaseException:
+            self.close()
+            raise
+
+    async def _call(self) -> None:
         if self._stream is not None and self._stream[0].at_eof():
             self.close()
         if self._stream is None:
