@@ -17,6 +17,7 @@ from tollbridge.chat.v1.chat_pb2 import (
     ChunkChoice,
     CompletionTokensDetails,
     CompletionUsage,
+    Cut,
     FunctionCall,
     PromptTokensDetails,
     ToolCall,
@@ -57,6 +58,7 @@ def to_chunk(payload: bytes, provider: str) -> ChatCompletionChunk:
             )
             for choice in _objects(chunk.get("choices"))
         ],
+        tollbridge=_cut(chunk.get("tollbridge")),
     )
 
 
@@ -78,6 +80,10 @@ def _head(answer: Mapping[str, Any]) -> dict[str, Any]:
         "system_fingerprint": _text(answer, "system_fingerprint"),
         "usage": _usage(usage) if isinstance(usage, dict) else None,
     }
+
+
+def _cut(note: object) -> Cut | None:
+    return Cut(cutoff=_text(note, "cutoff")) if isinstance(note, dict) else None
 
 
 def _usage(usage: Mapping[str, Any]) -> CompletionUsage:

@@ -215,3 +215,11 @@ def test_answers_of_other_shapes_do_not_break_it() -> None:
     assert completion.choices[0].logprobs_json == '{"content":[]}'
     assert to_chunk(b'{"choices":null,"usage":null}', "p").choices == []
     assert to_completion(b"[]", "p").id == ""
+
+
+async def test_a_stream_that_is_cut_says_why(bench: Workbench, provider: ProviderDouble) -> None:
+    provider.next(Script(tokens=500, prompt_tokens=5, ignores_maximum=True))
+    stream = bench.service.stream_chat_completion(_request(max_tokens=5), bench.context())
+    chunks = [chunk async for chunk in stream]
+    assert [chunk.tollbridge.cutoff for chunk in chunks if chunk.HasField("tollbridge")] == ["balance"]
+    assert chunks[-1].choices[0].finish_reason == "length"

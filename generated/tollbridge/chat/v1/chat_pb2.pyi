@@ -341,6 +341,7 @@ class ChatCompletionChunk(message.Message):
     USAGE_FIELD_NUMBER: builtins.int
     SERVICE_TIER_FIELD_NUMBER: builtins.int
     SYSTEM_FINGERPRINT_FIELD_NUMBER: builtins.int
+    TOLLBRIDGE_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The provider's id, the same in all chunks."""
     object: builtins.str
@@ -361,6 +362,10 @@ class ChatCompletionChunk(message.Message):
     def usage(self) -> CompletionUsage:
         """Tokens, in the last chunk where `include_usage` was asked for."""
 
+    @builtins.property
+    def tollbridge(self) -> Cut:
+        """Only in a chunk that ends the stream before the provider did."""
+
     def __init__(
         self,
         *,
@@ -372,10 +377,31 @@ class ChatCompletionChunk(message.Message):
         usage: CompletionUsage | None = ...,
         service_tier: builtins.str | None = ...,
         system_fingerprint: builtins.str | None = ...,
+        tollbridge: Cut | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["tollbridge", b"tollbridge", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["choices", b"choices", "created", b"created", "id", b"id", "model", b"model", "object", b"object", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["choices", b"choices", "created", b"created", "id", b"id", "model", b"model", "object", b"object", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "tollbridge", b"tollbridge", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Cut(message.Message):
+    """Why a stream was ended here."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CUTOFF_FIELD_NUMBER: builtins.int
+    cutoff: builtins.str
+    """"balance": what is set aside for the call is used up."""
+    def __init__(
+        self,
+        *,
+        cutoff: builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cutoff", b"cutoff"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

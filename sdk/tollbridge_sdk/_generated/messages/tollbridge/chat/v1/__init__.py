@@ -13,6 +13,7 @@ __all__ = (
     "CompletionUsage",
     "ContentPart",
     "CreateChatCompletionRequest",
+    "Cut",
     "FunctionCall",
     "Outcome",
     "PromptTokensDetails",
@@ -153,6 +154,11 @@ class ChatCompletionChunk(betterproto2.Message):
     system_fingerprint: "str" = betterproto2.field(8, betterproto2.TYPE_STRING)
     """
     The provider's fingerprint.
+    """
+
+    tollbridge: "Cut | None" = betterproto2.field(9, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    Only in a chunk that ends the stream before the provider did.
     """
 
 
@@ -407,6 +413,21 @@ class CreateChatCompletionRequest(betterproto2.Message):
 
 
 default_message_pool.register_message("tollbridge.chat.v1", "CreateChatCompletionRequest", CreateChatCompletionRequest)
+
+
+@dataclass(eq=False, repr=False)
+class Cut(betterproto2.Message):
+    """
+    Why a stream was ended here.
+    """
+
+    cutoff: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    "balance": what is set aside for the call is used up.
+    """
+
+
+default_message_pool.register_message("tollbridge.chat.v1", "Cut", Cut)
 
 
 @dataclass(eq=False, repr=False)
