@@ -5,6 +5,7 @@ A subcommand's module is imported only when it is the one that was called: `serv
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ def command_line(arguments: Sequence[str]) -> typer.Typer:
 
 def main() -> None:
     """Runs the command line of this process and exits."""
+    # grpc's core writes lines of its own about each handshake that fails; what matters of them we say ourselves.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     command_line(sys.argv[1:])(prog_name="tollbridge")
 
 
