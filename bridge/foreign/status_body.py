@@ -14,7 +14,7 @@ from google.rpc import code_pb2, status_pb2
 
 from bridge.caller import Refusal
 from bridge.error_body import HTTP_STATUS, ErrorAnswer
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, RouteNotFound
 from bridge.json_writer import JsonWriter, UnwritableError
 
 _CODE_OF_STATUS = {
@@ -27,6 +27,8 @@ _CODE_OF_STATUS = {
     501: code_pb2.UNIMPLEMENTED,
     503: code_pb2.UNAVAILABLE,
 }
+_NO_ROUTE = "Nothing is served at this path."
+"""The platform's own text points to its documentation."""
 
 
 class StatusBodies:
@@ -46,7 +48,8 @@ class StatusBodies:
         headers = dict(error.headers)
         if status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        return _answer(status, code, error.message, details, headers)
+        message = _NO_ROUTE if isinstance(error, RouteNotFound) else error.message
+        return _answer(status, code, message, details, headers)
 
     def of_refusal(self, refusal: Refusal, _: str) -> ErrorAnswer:
         """The answer of a call that the server ended with a status, word for word."""
