@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
 _Network = IPv4Network | IPv6Network
+_Masked = tuple[int, int, int, int]
+"""IP version, network as a number, mask, length of the prefix."""
 
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
 """IPv4 addresses as a socket that speaks both shows them (RFC 4291, 2.5.5.2)."""
@@ -18,11 +20,20 @@ class NetworkError(ValueError):
     """A text is no network; the message is the end of a sentence that begins with the text's place."""
 
 
+def _masked(network: _Network) -> _Masked:
+    return network.version, int(network.network_address), int(network.netmask), network.prefixlen
+
+
 @dataclass(frozen=True, slots=True)
 class Networks:
     """A list of networks. An empty one holds every address."""
 
     networks: tuple[_Network, ...] = ()
+    _masks: tuple[_Masked, ...] = field(init=False, repr=False, compare=False)
+    """The same as numbers, because a call that is checked against a hundred networks should not notice."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_masks", tuple(map(_masked, self.networks)))
 
     def __bool__(self) -> bool:
         return bool(self.networks)
@@ -32,7 +43,12 @@ class Networks:
         if not self.networks:
             return True
         found = _single(address)
-        return found is not None and any(_inside(found, network) for network in self.networks)
+        if found is None:
+            return False
+        version, number, length = found
+        return any(
+            number & mask == base and version == kind and length >= least for kind, base, mask, least in self._masks
+        )
 
     def covers(self, others: Networks) -> bool:
         """Whether every address of `others` lies in these."""
@@ -74,11 +90,13 @@ def _unmapped(network: _Network) -> _Network:
 
 
 @lru_cache(maxsize=4096)
-def _single(address: str) -> _Network | None:
+def _single(address: str) -> tuple[int, int, int] | None:
+    """IP version, number and length of the prefix, which is the whole address's; None for what is no address."""
     try:
-        return parse_one(address.partition("%")[0])
+        found = parse_one(address.partition("%")[0])
     except NetworkError:
         return None
+    return found.version, int(found.network_address), found.prefixlen
 
 
 def _inside(one: _Network, network: _Network) -> bool:
