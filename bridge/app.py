@@ -9,11 +9,13 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from aiohttp import HttpVersion10
 from aiohttp.web import BaseRequest, Response, ServerRunner, SockSite, StreamResponse
 from multidict import CIMultiDict
 
+from bridge.aliases import openapi
 from bridge.aliases.loader import Aliases
 from bridge.aliases.routing import AliasGround, alias_routes
 from bridge.caller import Caller, Refusal
@@ -84,7 +86,8 @@ class Bridge:
         self._origins = OriginReader(settings.trusted_proxies)
         self._cross_origin = CrossOrigin(settings.cors_origins)
         health = HealthPages(caller, settings.version, now, Dependencies.of(caller, catalog))
-        pages = _pages(settings, health, render_metrics, policy.pages_prefix)
+        describe = partial(openapi.write, aliases, catalog) if aliases else None
+        pages = _pages(settings, health, render_metrics, policy.pages_prefix, describe)
         endpoints = _endpoints(catalog, caller, settings, self._live, policy)
         others = alias_routes(aliases, AliasGround(caller, settings, self._live, now)) if aliases else ()
         self._router: Router[Handler] = Router([*pages, *endpoints, *others], path_before_verb=policy.path_before_verb)
@@ -208,7 +211,11 @@ class Bridge:
 
 
 def _pages(
-    settings: BridgeSettings, health: HealthPages, render_metrics: Callable[[], bytes] | None, prefix: str | None
+    settings: BridgeSettings,
+    health: HealthPages,
+    render_metrics: Callable[[], bytes] | None,
+    prefix: str | None,
+    make_openapi: Callable[[], bytes] | None,
 ) -> Iterator[Route[Handler]]:
     if prefix is None:
         return
@@ -216,7 +223,7 @@ def _pages(
     if render_metrics is not None:
         pages["/metrics"] = metrics_page(render_metrics)
     if settings.openapi_path is not None:
-        pages.update(docs_pages(settings.openapi_path))
+        pages.update(docs_pages(settings.openapi_path, make_openapi))
     for name, page in pages.items():
         path = prefix + name
         yield Route("GET", parse_template(path), _as_handler(page, path), f"the page {path}")

@@ -29,15 +29,16 @@ _POLICY = (
 Page = Callable[[Exchange], Awaitable[Response]]
 
 
-def docs_pages(openapi_path: Path) -> dict[str, Page]:
-    """Every page of the documentation by its path."""
+def docs_pages(openapi_path: Path, make_openapi: Callable[[], bytes] | None = None) -> dict[str, Page]:
+    """Every page of the documentation by its path. `make_openapi` makes the document where the file does not say all
+    that is served; it is called once, in a thread, when somebody first asks."""
     return {
         "/docs": _file_page(_STATIC / "docs.html", "text/html; charset=utf-8", fresh_seconds=0),
         "/docs/start.js": _file_page(_STATIC / "start.js", "text/javascript; charset=utf-8", fresh_seconds=0),
         "/docs/scalar.js": _file_page(
             _STATIC / "scalar" / "standalone.js", "text/javascript; charset=utf-8", fresh_seconds=3600
         ),
-        "/openapi.json": _file_page(openapi_path, "application/json", fresh_seconds=0),
+        "/openapi.json": _file_page(openapi_path, "application/json", 0, make_openapi),
     }
 
 
@@ -50,13 +51,14 @@ class _File:
 
 
 @cache
-def _load(path: Path) -> _File:
-    body = path.read_bytes()
+def _load(path: Path, make: Callable[[], bytes] | None) -> _File:
+    body = path.read_bytes() if make is None else make()
     return _File(header_sets.gzip(body), f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
-def _file_page(path: Path, content_type: str, fresh_seconds: int) -> Page:
-    """A file, read and packed when it is first asked for. Raises FileNotFoundError at once where it is missing."""
+def _file_page(path: Path, content_type: str, fresh_seconds: int, make: Callable[[], bytes] | None = None) -> Page:
+    """A file (or what is made instead of it), packed when it is first asked for. Raises FileNotFoundError at once where
+    it is missing."""
     path.stat()
     fixed = {
         "Content-Type": content_type,
@@ -66,7 +68,7 @@ def _file_page(path: Path, content_type: str, fresh_seconds: int) -> Page:
     }
 
     async def show(exchange: Exchange) -> Response:
-        file = await asyncio.to_thread(_load, path)
+        file = await asyncio.to_thread(_load, path, make)
         answer_headers = exchange.headers({**fixed, "ETag": file.etag})
         if exchange.request.headers.get("If-None-Match") == file.etag:
             return Response(status=304, headers=answer_headers)

@@ -1,5 +1,5 @@
-"""Makes `generated/` and the SDK's generated half from the protos, or (`--check`) says how they differ from
-what is committed.
+"""Makes `generated/`, the SDK's generated half and the page of the alias files, or (`--check`) says how they differ
+from what is committed.
 
 Everything is made in a temporary folder first and only what differs is then written, so that a failure leaves the
 tree as it was and `--check` never touches it.
@@ -17,12 +17,14 @@ from tools.programs import environment
 CHECKOUT = Path(__file__).resolve().parent.parent
 DESCRIPTORS = "descriptors.binpb"
 OPENAPI = "openapi.json"
+ALIASES_PAGE = "docs/aliases.md"
+"""The page of the alias files, in a folder that is written by hand otherwise."""
 FOLDERS = ("generated", "sdk/tollbridge_sdk/_generated", "sdk/tollbridge_sdk/messages")
 """Folders with nothing in them but what is generated."""
 
 
 def generate(into: Path) -> None:
-    """Generates every folder of FOLDERS below INTO.
+    """Generates every folder of FOLDERS, and the page, below INTO.
 
     `generated` holds the Python modules and stubs, the descriptors with their comments (an image of buf's, which every
     protobuf library reads as a FileDescriptorSet) and the OpenAPI document. Raises CalledProcessError where a generator
@@ -35,6 +37,9 @@ def generate(into: Path) -> None:
     execute(["buf", "generate", "--template", "buf.gen.sdk.yaml", "--output", str(into)], folder)
     execute(["buf", "build", "--output", str(folder / DESCRIPTORS)])
     execute([sys.executable, "-m", "bridge.openapi", str(folder / DESCRIPTORS), str(folder / OPENAPI)], folder)
+    page = into / ALIASES_PAGE
+    page.parent.mkdir()
+    execute([sys.executable, "-m", "bridge.aliases.document", str(folder / DESCRIPTORS), str(page)], folder)
 
 
 def execute(command: list[str], modules: Path | None = None) -> None:
@@ -72,16 +77,24 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         generate(Path(temporary))
         made = {name: contents(Path(temporary, name)) for name in FOLDERS}
+        page = Path(temporary, ALIASES_PAGE).read_bytes()
+    present = CHECKOUT / ALIASES_PAGE
+    page_changed = not present.exists() or present.read_bytes() != page
     changed = {name: differences(made[name], contents(CHECKOUT / name)) for name in FOLDERS}
     if "--check" not in arguments:
         for name in FOLDERS:
             replace(CHECKOUT / name, made[name], changed[name])
+        if page_changed:
+            present.parent.mkdir(exist_ok=True)
+            present.write_bytes(page)
         print(f"{sum(map(len, made.values()))} files, {sum(map(len, changed.values()))} of them changed")
         return 0
     for name in FOLDERS:
         for path in changed[name]:
             print(f"{name}/{path} is not what the protos give; run ./run generate")
-    return 1 if any(changed.values()) else 0
+    if page_changed:
+        print(f"{ALIASES_PAGE} is not what the alias files give; run ./run generate")
+    return 1 if page_changed or any(changed.values()) else 0
 
 
 if __name__ == "__main__":

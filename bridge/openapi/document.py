@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from bridge.catalog import Binding, Catalog, Method
@@ -41,8 +43,17 @@ _HEADERS = {
 }
 
 
-def build_document(catalog: Catalog) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of all bound methods. The same catalogue gives the same document."""
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """Paths and tags beside those of the contract."""
+
+    paths: dict[str, dict[str, Any]]
+    tags: list[dict[str, Any]]
+
+
+def build_document(catalog: Catalog, add: Callable[[Schemas], Addition] | None = None) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of all bound methods, and of what `add` makes of the same components. The same catalogue
+    gives the same document."""
     comments = Comments(catalog.files.file)
     schemas = Schemas(comments, catalog.pool)
     paths: dict[str, dict[str, Any]] = {}
@@ -51,12 +62,15 @@ def build_document(catalog: Catalog) -> dict[str, Any]:
         for number, binding in enumerate(method.bindings, start=1):
             _add_operation(paths, method, binding, number, schemas, comments)
     paths.update(pages.page_paths())
+    added = Addition({}, []) if add is None else add(schemas)
+    for path, operations in added.paths.items():
+        paths.setdefault(path, {}).update(operations)
     components = {**schemas.components(), **pages.page_schemas(), "Error": ERROR_SCHEMA}
     return {
         "openapi": "3.1.0",
         "info": _INFO,
         "servers": [{"url": "/"}],
-        "tags": [*_tags(served, comments), {"name": pages.TAG, "description": pages.TAG_TEXT}],
+        "tags": [*_tags(served, comments), {"name": pages.TAG, "description": pages.TAG_TEXT}, *added.tags],
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(components.items())),

@@ -88,6 +88,10 @@ class Schemas:
         """The same for a message that is given by its full name."""
         return self.message(self._pool.FindMessageTypeByName(full_name))
 
+    def descriptor(self, full_name: str) -> Descriptor:
+        """The message of a full name."""
+        return self._pool.FindMessageTypeByName(full_name)
+
     def object(self, message: Descriptor, without: frozenset[str]) -> Schema:
         """A message's own schema, without some of its fields."""
         fields = [field for field in message.fields if field.name not in without]

@@ -35,10 +35,8 @@ prompt = "I'm Lynxa Pro, made by Lynxa."
 def served() -> Iterator[Served]:
     """The product with every system loaded and KnockXPrime's free plan as the default."""
     systems = ",".join(known_systems())
-    with (
-        scratch_folder() as folder,
-        running(folder, "--aliases", systems, models=MODELS, TOLLBRIDGE_DEFAULT_PLAN="baby-free") as product,
-    ):
+    settings = {"TOLLBRIDGE_DEFAULT_PLAN": "baby-free", "TOLLBRIDGE_TRIAL_KEYS_PER_ADDRESS": "3"}
+    with scratch_folder() as folder, running(folder, "--aliases", systems, models=MODELS, **settings) as product:
         yield product
 
 

@@ -146,6 +146,21 @@ async def test_one_plan_is_read_and_an_unknown_one_is_not_found(wire: Wire, tena
     assert family.status == 400
 
 
+async def test_the_plans_stand_side_by_side(wire: Wire, tenant: Tenant) -> None:
+    compared = await wire.ok("GET /api/v1/plans/compare/pricing", key=tenant.key)
+    assert [each["plan"]["id"] for each in compared["plans"]] == ["baby-free", "leveler", "log-min", "high-max"]
+    assert (await wire.send("GET /api/v1/plans/compare", key=tenant.key)).status == 404
+
+
+async def test_a_new_key_ends_the_one_before(wire: Wire, tenant: Tenant) -> None:
+    regenerate, profile = "POST /api/v1/users/regenerate-api-key", "GET /api/v1/users/profile"
+    first = (await wire.ok(regenerate, key=tenant.token))["api_key"]
+    assert (await wire.send(profile, key=first)).status == 200
+    second = (await wire.ok(regenerate, key=tenant.token))["api_key"]
+    await wire.dead_within(first, profile, 1.0)
+    assert (await wire.send(profile, key=second)).status == 200
+
+
 async def test_a_month_is_the_sum_of_its_days(wire: Wire, served: Served, tenant: Tenant) -> None:
     served.provider.next(Script(tokens=2, prompt_tokens=3))
     await wire.ok(CHAT, {"model": "gpt-4o-mini", "messages": HELLO}, tenant.key)

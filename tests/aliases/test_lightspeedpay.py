@@ -85,6 +85,14 @@ async def test_usage_is_not_taken_for_an_id(wire: Wire, tenant: Tenant) -> None:
     failure(await wire.send("GET /api/v1/merchant/org_unknown", key=tenant.token), 404)
 
 
+async def test_new_credentials_replace_the_old(wire: Wire, tenant: Tenant) -> None:
+    pair = {"X-Client-Key": tenant.key_id, "X-Client-Secret": tenant.key}
+    made = success(await wire.send("POST /api/v1/merchant/credentials/regenerate", headers=pair))
+    await wire.dead_within(tenant.key, "GET /api/v1/merchant/usage", 1.0)
+    renewed = {"X-Client-Key": made["clientKey"], "X-Client-Secret": made["clientSecret"]}
+    success(await wire.send("GET /api/v1/merchant/usage", headers=renewed))
+
+
 async def test_another_merchant_looks_like_none(wire: Wire, served: Served, tenant: Tenant) -> None:
     other = make_tenant(served)
     refused = await wire.send(f"GET /api/v1/merchant/{other.organization_id}", key=tenant.token)

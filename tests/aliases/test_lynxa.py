@@ -36,6 +36,25 @@ async def test_the_information_names_version_and_endpoints(wire: Wire) -> None:
     assert {"verb": "GET", "path": "/v1/keys", "rpc": "tollbridge.keys.v1.KeyService.ListKeys"} in info["endpoints"]
 
 
+async def test_three_trial_keys_a_day_and_then_429(served: Served) -> None:
+    wire = Wire(served.http)
+    for wrong in ({}, {"email": "nobody"}):
+        refused = await wire.send("POST /api/keys/generate", wrong)
+        assert (refused.status, refused.json["error"]["param"]) == (400, "email")
+    keys: list[str] = []
+    for number, path in enumerate(("/api/keys/generate", "/api/generate-key", "/api/keys/generate")):
+        made = await wire.ok(f"POST {path}", {"email": f"trial-{number}@example.com"})
+        keys.append(made["key"])
+        assert set(made) == {"success", "key", "expires", "tier"}
+        assert (made["success"], made["tier"]) == (True, "free")
+        assert TIME.fullmatch(made["expires"])
+        assert re.fullmatch(r"tb_live_[A-Za-z0-9_-]{64,}", made["key"])
+    assert (await wire.send("GET /api/user/keys", key=keys[0])).status == 200
+    limited = await wire.send("POST /api/generate-key", {"email": "trial-4@example.com"})
+    assert limited.status == 429
+    assert int(limited.headers["Retry-After"]) > 0
+
+
 async def test_keys_are_listed_masked(wire: Wire, tenant: Tenant) -> None:
     answer = await wire.send("GET /api/user/keys", key=tenant.key)
     (key,) = answer.json["keys"]
@@ -44,6 +63,18 @@ async def test_keys_are_listed_masked(wire: Wire, tenant: Tenant) -> None:
     assert key["expires"] is None
     assert tenant.key.encode() not in answer.body
     assert not {"secret", "hash", "digest"} & set(key)
+
+
+async def test_a_key_is_revoked_by_its_secret_or_by_itself(wire: Wire, served: Served, tenant: Tenant) -> None:
+    other = make_tenant(served)
+    second = served.post("/v1/keys", {"name": "second"}, tenant.token)["secret"]
+    revoke = "DELETE /api/revoke-key"
+    assert (await wire.send(revoke, {"apiKey": other.key}, tenant.key)).status == 404
+    assert (await wire.send("GET /api/user/keys", key=other.key)).status == 200
+    assert (await wire.ok(revoke, {"apiKey": second}, tenant.key))["success"] is True
+    await wire.dead_within(second, "GET /api/user/keys", 1.0)
+    assert (await wire.ok(revoke, key=tenant.key))["key"]["id"] == tenant.key_id
+    await wire.dead_within(tenant.key, "GET /api/user/keys", 1.0)
 
 
 async def test_a_chat_carries_the_developer_and_its_own_id(wire: Wire, served: Served, tenant: Tenant) -> None:

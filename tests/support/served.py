@@ -28,6 +28,10 @@ START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 NEW_PASSWORD: Final = "a much better password"
 
+MANY_FROM_ONE_ADDRESS: Final = {
+    "TOLLBRIDGE_WRONG_CREDENTIALS_PER_ADDRESS": "1000000",
+    "TOLLBRIDGE_TRIAL_KEYS_PER_ADDRESS": "1000000",
+}
 CONFIG: Final = """
 [[providers]]
 name = "double"
@@ -154,11 +158,7 @@ def running(folder: Path, *options: str, models: str = "", **variables: str) -> 
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 # Tests try many wrong credentials, and many trials, from one address.
-                env=environment(
-                    TOLLBRIDGE_WRONG_CREDENTIALS_PER_ADDRESS="1000000",
-                    TOLLBRIDGE_TRIAL_KEYS_PER_ADDRESS="1000000",
-                    **variables,
-                ),
+                env=environment(**{**MANY_FROM_ONE_ADDRESS, **variables}),
             )
         try:
             found = wait_ready(process, ready, log)
