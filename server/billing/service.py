@@ -82,15 +82,15 @@ class BillingService:
         )
 
 
-def _after(movement: Movement) -> tuple[str, str]:
-    return movement.create_time.isoformat(), movement.id.hex
+def _after(movement: Movement) -> tuple[str, str, str]:
+    return movement.create_time.isoformat(), movement.transfer_id.hex, movement.id.hex
 
 
-def _position(after: tuple[str, ...] | None) -> tuple[datetime | None, UUID | None]:
+def _position(after: tuple[str, ...] | None) -> tuple[datetime | None, UUID | None, UUID | None]:
     if after is None:
-        return None, None
+        return None, None, None
     try:
-        time, transfer_id = after
-        return datetime.fromisoformat(time), UUID(transfer_id)
+        time, transfer_id, movement_id = after
+        return datetime.fromisoformat(time), UUID(transfer_id), UUID(movement_id)
     except ValueError as error:
         raise InvalidPageTokenError from error

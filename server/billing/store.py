@@ -46,24 +46,31 @@ _AVAILABLE: Final = """
 SELECT credits_posted - debits_posted - debits_pending - floor FROM ledger_account WHERE id = $1
 """
 
-# Movements of the accounts whose sum is the balance, newest first, after a given one.
+# Movements of the accounts whose sum is the balance, newest first, after a given one. What a draw of a lease moved is
+# shown call by call, under its usage event's id.
 _LIST_STATEMENT: Final = """
-SELECT t.id, t.debit_account = f.account_id AS debit, t.amount, f.kind AS funding, t.purpose, t.description,
-       t.usage_event_id, t.create_time
+SELECT coalesce(e.id, t.id) AS id, t.debit_account = f.account_id AS debit, coalesce(e.cost, t.amount) AS amount,
+       f.kind AS funding, t.purpose, t.description, coalesce(e.id, t.usage_event_id) AS usage_event_id, t.create_time,
+       t.id AS transfer_id
 FROM ledger_transfer t
 JOIN funding f ON f.account_id IN (t.debit_account, t.credit_account)
+LEFT JOIN usage_event e
+  ON e.transfer_id = t.id AND e.org_id = t.org_id AND t.kind = 'draw' AND t.usage_event_id IS NULL
 WHERE t.org_id = $1 AND t.kind IN ('single', 'draw', 'post') AND t.purpose <> 'excess'
   AND f.kind IN ('promo', 'wallet', 'postpaid')
   AND t.create_time >= coalesce($2::timestamptz, '-infinity') AND t.create_time < coalesce($3::timestamptz, 'infinity')
   AND (t.create_time, t.id)
-      < (coalesce($4::timestamptz, 'infinity'), coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
-ORDER BY t.create_time DESC, t.id DESC LIMIT $6
+      <= (coalesce($4::timestamptz, 'infinity'), coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+  AND (t.create_time, t.id, coalesce(e.id, t.id))
+      < (coalesce($4::timestamptz, 'infinity'), coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'),
+         coalesce($6::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+ORDER BY t.create_time DESC, t.id DESC, coalesce(e.id, t.id) DESC LIMIT $7
 """
 
 # One of these movements.
 _GET_STATEMENT_ROW: Final = """
 SELECT t.id, t.debit_account = f.account_id AS debit, t.amount, f.kind AS funding, t.purpose, t.description,
-       t.usage_event_id, t.create_time
+       t.usage_event_id, t.create_time, t.id AS transfer_id
 FROM ledger_transfer t JOIN funding f ON f.account_id IN (t.debit_account, t.credit_account)
 WHERE t.id = $1
 """
@@ -133,10 +140,10 @@ async def list_statement(
     transaction: Transaction,
     org_id: UUID,
     span: tuple[datetime | None, datetime | None],
-    after: tuple[datetime | None, UUID | None],
+    after: tuple[datetime | None, UUID | None, UUID | None],
     limit: int,
 ) -> Sequence[asyncpg.Record]:
-    """At most `limit` movements within the span, after (create_time, id)."""
+    """At most `limit` movements within the span, after (create_time, transfer, id)."""
     rows: Sequence[asyncpg.Record] = await transaction.fetch(_LIST_STATEMENT, org_id, *span, *after, limit)
     return rows
 

@@ -28,6 +28,8 @@ class Movement:
     description: str
     usage_event_id: UUID | None
     create_time: datetime
+    transfer_id: UUID
+    """What moved it: the movement's own id, or the draw that paid for many calls."""
 
 
 def from_row(row: asyncpg.Record) -> Movement:

@@ -12,14 +12,19 @@ import asyncpg
 import pytest
 
 from server.billing import lease_store
+from server.billing.adjustments import Adjustments
 from server.billing.lease import Lease
 from server.billing.leases import Leases
+from server.billing.service import BillingService
+from server.foundation import ids, money
 from server.foundation.ids import uuid7
 from server.models.prices import TokenCounts
 from server.storage.database import Database, DatabaseUnavailableError, Role
 from server.usage.flush import LONGEST_STALL_SECONDS, EndedCall, Flusher
 from server.usage.metering import INTERRUPTED
-from tests.billing.books import MODEL, Books
+from tests.billing.books import MODEL, PAGINATOR, Books, context_of, nothing_waits
+from tollbridge.billing.v1.balance_pb2 import Transaction
+from tollbridge.billing.v1.billing_service_pb2 import ListTransactionsRequest
 
 
 def flusher(books: Books, flushed: list[EndedCall] | None = None, database: Any = None) -> Flusher:
@@ -229,3 +234,26 @@ async def test_only_the_meter_may_flush(books: Books) -> None:
         await Flusher(books.database, books.clock, uuid7, lambda _: None, role=Role.APP).send(
             [ended(books, org_id, None, 0, price=None)]
         )
+
+
+async def test_the_statement_lists_calls_one_by_one_over_pages(books: Books) -> None:
+    org_id = await books.organization(promo=100_000)
+    lease = await leased(books, org_id)
+    calls = [ended(books, org_id, lease, 10 + number) for number in range(7)]
+    await flusher(books).send(calls[:4])
+    await flusher(books).send(calls[4:])
+    service = BillingService(
+        books.database, books.clock, PAGINATOR, Adjustments(books.database, books.clock, uuid7), nothing_waits
+    )
+    context, token = context_of(org_id), ""
+    listed: list[Transaction] = []
+    while True:
+        page = await service.list_transactions(ListTransactionsRequest(page_size=3, page_token=token), context)
+        listed += page.transactions
+        token = page.next_page_token
+        if not token:
+            break
+    assert len({row.id for row in listed}) == 8
+    debits = {ids.from_text(ids.USAGE_EVENT, row.usage_event_id): row.amount for row in listed if row.kind == "usage"}
+    assert debits == {call.call.id: money.to_text(call.charged) for call in calls}
+    assert [row.kind for row in listed] == ["usage"] * 7 + ["promo"]
