@@ -13,10 +13,11 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from bench import ledger
 from bench.child import ProgramFailed
 from bench.native import BUILD, CompilerError
 from bench.report import show, write_json
-from bench.runner import Plan, TooFewCores, run
+from bench.runner import Plan, TooFewCores, run, two_cores
 from bench.scenarios import SCENARIOS, Scenario, chosen
 from bench.targets import BASELINE, SPLIT, TOLLBRIDGE
 from bench.workers import Comparison, compare
@@ -55,6 +56,13 @@ def _show_comparison(comparison: Comparison, console: Console, json_file: Path) 
     json_file.write_text(json.dumps(comparison.to_json(), indent=2) + "\n", "utf-8")
 
 
+def _show_rates(rates: list[ledger.Rate], console: Console, json_file: Path) -> None:
+    for rate in rates:
+        console.print(f"- {rate.line()}", markup=False)
+    json_file.parent.mkdir(parents=True, exist_ok=True)
+    json_file.write_text(json.dumps(ledger.to_json(rates), indent=2) + "\n", "utf-8")
+
+
 @app.command()
 def main(
     seconds: Annotated[float, typer.Option(min=0.5, max=300, help="Measured time of each run.")] = 5.0,
@@ -72,6 +80,7 @@ def main(
     workers: Annotated[
         int | None, typer.Option(min=2, max=16, help="Instead: compare so many workers with one, and kill one.")
     ] = None,
+    books: Annotated[bool, typer.Option("--ledger", help="Instead: how fast calls come into the books.")] = False,
     json_file: Annotated[Path, typer.Option("--json", help="Where all figures go as JSON.")] = BUILD / "last.json",
 ) -> None:
     """Measure speed and memory against a provider double, beside a bare proxy."""
@@ -89,6 +98,9 @@ def main(
     console = _console()
     try:
         with tempfile.TemporaryDirectory(prefix="tollbridge-bench-") as folder, console.status("starting") as status:
+            if books:
+                _show_rates(ledger.measure(Path(folder), *two_cores(), status.update), console, json_file)
+                return
             if workers is not None:
                 _show_comparison(compare(plan, workers, Path(folder), status.update), console, json_file)
                 return

@@ -50,13 +50,13 @@ class ProcessBooks:
         self._process = RunningProcess(database, locks, self.process_id, self._journal.folder)
         self.leases = Leases(database, self.process_id, clock, new_id)
         recalls = Recalls(database, self.leases, hasten, clock)
-        holds = Holds(database, self.process_id, recall=recalls.recall)
-        self.reservations = Reservations(holds, self.leases)
+        self.holds = Holds(database, self.process_id, recall=recalls.recall)
+        self.reservations = Reservations(self.holds, self.leases)
         meter = Meter(database)
         self._flusher = Flusher(database, clock, new_id, self._flushed)
         self.calls = CallBook(meter, self._flusher, self._journal, self.leases)
         abandoned = abandoned_calls(database, journals, clock, new_id)
-        self._reaper = Reaper(database, locks, self.process_id, abandoned, holds.lost)
+        self._reaper = Reaper(database, locks, self.process_id, abandoned, self.holds.lost)
 
     async def start(self) -> None:
         """Begins the journal and takes the process's place. Call before the first call is admitted.
@@ -76,10 +76,14 @@ class ProcessBooks:
             Loop("reaper", _REAP_SECONDS, lambda: self._reaper.reap(self._clock.now())),
         )
 
+    async def flush(self, seconds: float) -> int:
+        """Brings what is left into the database, within `seconds`; how many calls remain in the journal."""
+        return await self._flusher.finish(seconds)
+
     async def stop(self, seconds: float) -> None:
         """After every call ended and the loops stopped: brings what is left into the database, within `seconds`, gives
         the leases back and takes the process's place away. What remains, another process finds."""
-        await self._flusher.finish(seconds)
+        await self.flush(seconds)
         await self.leases.close()
         await self._journal.close()
         if await self._process.stop():

@@ -1,0 +1,212 @@
+"""How fast calls come into the books: leased and journaled, flushed in batches, or held and settled one by one.
+
+A PostgreSQL of its own on the load's core, with fsync on; our part of the work runs on the product's core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from cli.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from server.billing.holds import Hold, HoldDetail
+from server.foundation.clock import SystemClock
+from server.foundation.ids import uuid7
+from server.models.prices import Price, TokenCounts
+from server.storage.database import Database, Role
+from server.storage.migrate import migrate
+from server.usage.metering import COMPLETE, MeteredCall
+from server.usage.process_books import ProcessBooks
+
+GOAL_FLUSHED: Final = 50_000
+"""Calls a second through the flush, one organization."""
+
+_LOGIN: Final = "tollbridge"
+_MODEL: Final = "bench"
+CALLS: Final = 40_000
+PAIRS: Final = 2_000
+_WRITERS: Final = 8
+_CALLERS: Final = 64
+_FORTUNE: Final = 2**50
+_PRICE: Final = Price(1, 1_000_000, 1_000_000, 1_000_000, 1_000_000, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One way of settling."""
+
+    title: str
+    a_second: float
+    microseconds: float
+    """Our own CPU time a call."""
+
+    def line(self) -> str:
+        """For people."""
+        return f"{self.title}: {self.a_second:,.0f} a second, {self.microseconds:.1f} us of our CPU time each"
+
+
+def measure(folder: Path, product_core: int, load_core: int, progress: Callable[[str], None]) -> list[Rate]:
+    """Every way, in turn. Raises EmbeddedServiceError."""
+    os.sched_setaffinity(0, {load_core})
+    server = EmbeddedPostgres(folder / "ledger", {"max_wal_size": "4GB"})
+    progress("starting PostgreSQL")
+    server.start()
+    try:
+        os.sched_setaffinity(0, {product_core})
+        return asyncio.run(_measure(server, folder, progress))
+    finally:
+        server.stop()
+
+
+def to_json(rates: list[Rate]) -> list[dict[str, object]]:
+    """For comparing runs."""
+    return [asdict(rate) for rate in rates]
+
+
+async def _measure(server: EmbeddedPostgres, folder: Path, progress: Callable[[str], None]) -> list[Rate]:
+    owner_url, url = server.dsn(SUPERUSER, SUPERUSER), server.dsn(_LOGIN, SUPERUSER)
+    await migrate(owner_url, _LOGIN, datetime.now(UTC))
+    rates = []
+    async with _opened(owner_url, url, folder) as (owner, books):
+        for organizations in (1, 200):
+            orgs = [await _organization(owner) for _ in range(organizations)]
+            title = f"{organizations} organization{'s' if organizations > 1 else ''}"
+            progress(f"leasing and flushing, {title}")
+            rates.append(await _journaled(books, orgs, f"leased and journaled, {title}"))
+            rates.append(await _flushed(books, f"flushed, {title}"))
+            progress(f"holding, {title}")
+            rates.append(await _held(books, orgs, f"a hold and a settlement each, {title}"))
+    return rates
+
+
+@asynccontextmanager
+async def _opened(owner_url: str, url: str, folder: Path) -> AsyncIterator[tuple[asyncpg.Connection, ProcessBooks]]:
+    owner = await asyncpg.connect(owner_url)
+    database = await Database.connect(dict.fromkeys((Role.APP, Role.METER, Role.KEEPER), url))
+    books = ProcessBooks(database, folder, folder / "journal", SystemClock(), uuid7, _nobody)
+    await books.start()
+    try:
+        yield owner, books
+    finally:
+        await books.stop(30.0)
+        await database.close()
+        await owner.close()
+
+
+async def _organization(owner: asyncpg.Connection) -> UUID:
+    org_id, now = uuid7(), datetime.now(UTC)
+    await owner.execute(
+        "INSERT INTO organization (id, name, create_time, update_time) VALUES ($1, 'Bench', $2, $2)", org_id, now
+    )
+    await owner.execute(
+        "INSERT INTO subscription (id, org_id, plan_id, plan_version, start_time) VALUES ($1, $2, 'unlimited', 1, $3)",
+        *(uuid7(), org_id, now),
+    )
+    await owner.execute("SELECT ledger_open_accounts($1)", org_id)
+    find = "SELECT id FROM ledger_account WHERE org_id = $1 AND code = $2"
+    wallet, issuance = [await owner.fetchval(find, org_id, code) for code in ("wallet", "issuance")]
+    await owner.execute(
+        "SELECT ledger_single($1, $2, $3, $4, $5, 'adjustment', '')", org_id, uuid7(), issuance, wallet, _FORTUNE
+    )
+    return org_id
+
+
+async def _journaled(books: ProcessBooks, orgs: list[UUID], title: str) -> Rate:
+    """From the lease to the end on the disk, which those who wait at the time share."""
+    calls = iter([_call(orgs[number % len(orgs)]) for number in range(CALLS)])
+
+    async def work() -> None:
+        for call in calls:
+            hold = await _reserve(books, call)
+            books.calls.open(hold, call.id, _detail(call), provider="bench", prompt_tokens=10, price=_PRICE, profile="")
+            await books.calls.settle(hold, call)
+
+    started, busy = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(work() for _ in range(_CALLERS)))
+    return _rate(title, CALLS, started, busy)
+
+
+async def _flushed(books: ProcessBooks, title: str) -> Rate:
+    """What was journaled comes into the database: events, draws, buckets, outbox."""
+    started, busy = time.perf_counter(), time.process_time()
+    assert await books.flush(120.0) == 0, "the database is there"
+    return _rate(title, CALLS, started, busy)
+
+
+async def _held(books: ProcessBooks, orgs: list[UUID], title: str) -> Rate:
+    calls = iter([_call(orgs[number % len(orgs)]) for number in range(PAIRS)])
+
+    async def work() -> None:
+        for call in calls:
+            hold = await books.holds.open(
+                org_id=call.org_id,
+                call_id=call.id,
+                model_id=_MODEL,
+                amount=1000,
+                expire_time=call.create_time + timedelta(hours=1),
+                detail=_detail(call),
+            )
+            await books.calls.settle(hold, call)
+
+    started, busy = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(work() for _ in range(_WRITERS)))
+    return _rate(title, PAIRS, started, busy)
+
+
+def _rate(title: str, calls: int, started: float, busy: float) -> Rate:
+    spent = time.process_time() - busy
+    return Rate(title, calls / (time.perf_counter() - started), spent / calls * 1e6)
+
+
+async def _reserve(books: ProcessBooks, call: MeteredCall) -> Hold:
+    taken = books.reservations.take(call.org_id, call.id, _MODEL, 1000)
+    return taken or await books.reservations.open(
+        org_id=call.org_id,
+        call_id=call.id,
+        model_id=_MODEL,
+        amount=1000,
+        expire_time=call.create_time + timedelta(hours=1),
+        detail=_detail(call),
+    )
+
+
+def _detail(call: MeteredCall) -> HoldDetail:
+    return HoldDetail(_MODEL, call.key_id, None, call.request_id, False, call.create_time)
+
+
+def _call(org_id: UUID) -> MeteredCall:
+    return MeteredCall(
+        id=uuid7(),
+        org_id=org_id,
+        key_id=org_id,
+        user_id=None,
+        model_id=_MODEL,
+        provider="bench",
+        provider_call_id="chatcmpl-0123456789",
+        request_id="req_01m80n5tgjervtbch2y0r1gaya",
+        attempt=1,
+        create_time=datetime.now(UTC),
+        duration_ms=20,
+        first_token_ms=5,
+        streamed=False,
+        ending=COMPLETE,
+        estimated=False,
+        tokens=TokenCounts(input=100, output=20),
+        price=_PRICE,
+        raw_usage=b'{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120}',
+        http_status=200,
+    )
+
+
+async def _nobody() -> None:
+    """There is no other process to tell."""

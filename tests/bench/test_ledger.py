@@ -1,0 +1,25 @@
+"""Measuring the books leaves right books, and every way has its figure."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bench import ledger
+
+
+def test_every_way_of_settling_has_its_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "CALLS", 200)
+    monkeypatch.setattr(ledger, "PAIRS", 20)
+    before = os.sched_getaffinity(0)
+    first, last = min(before), max(before)
+    try:
+        rates = ledger.measure(tmp_path, first, last, lambda _: None)
+    finally:
+        os.sched_setaffinity(0, before)
+    assert len(rates) == 6
+    assert all(rate.a_second > 0 and rate.microseconds > 0 for rate in rates)
+    assert "flushed, 200 organizations" in rates[4].line()
+    assert len(ledger.to_json(rates)) == 6
