@@ -24,11 +24,12 @@ _LOCK: Final = 0x746F6C6C
 """Advisory lock under which one process at a time migrates."""
 
 
-async def migrate(owner_url: str, login: str, now: datetime) -> None:
+async def migrate(owner_url: str, login: str, now: datetime, revision: str = HEAD) -> None:
     """Creates roles, runs the missing revisions in one transaction, and makes usage partitions 24 months ahead.
 
-    `owner_url` is a login that may act as the owner; `login` is the runtime login's name. Waits for any other
-    migration. Raises `roles.RolesMissingError`, asyncpg's errors, and OSError where the database is out of reach.
+    `owner_url` is a login that may act as the owner; `login` is the runtime login's name. `revision` is the last one to
+    run: this version's, or an earlier one to try an upgrade from. Waits for any other migration. Raises
+    `roles.RolesMissingError`, asyncpg's errors, and OSError where the database is out of reach.
     """
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(owner_url, timeout=5.0), poolclass=NullPool
@@ -37,7 +38,7 @@ async def migrate(owner_url: str, login: str, now: datetime) -> None:
         async with engine.connect() as connection:
             await connection.execute(text(f"SELECT pg_advisory_lock({_LOCK})"))
             await connection.commit()
-            await _upgrade(connection, login, now)
+            await _upgrade(connection, login, now, revision)
     finally:
         await engine.dispose()
 
@@ -60,19 +61,19 @@ def login_of(url: str) -> str:
     return unquote(urlsplit(url).username or "")
 
 
-async def _upgrade(connection: AsyncConnection, login: str, now: datetime) -> None:
+async def _upgrade(connection: AsyncConnection, login: str, now: datetime, revision: str) -> None:
     raw = (await connection.get_raw_connection()).driver_connection
     assert raw is not None, "an open connection has a driver connection"
     async with connection.begin():
         await roles.ensure(raw, login)
         await connection.execute(text(f"SET LOCAL ROLE {roles.OWNER}"))
-        await connection.run_sync(_run_revisions)
+        await connection.run_sync(_run_revisions, revision)
         await connection.execute(text("GRANT SELECT ON alembic_version TO " + ", ".join(Role)))
         await partitions.ensure(raw, now)
 
 
-def _run_revisions(connection: Connection) -> None:
+def _run_revisions(connection: Connection, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
