@@ -16,7 +16,7 @@ from server.usage.flush import EndedCall, Flusher
 from server.usage.journal.records import Closed, Opened, Progressed, microseconds
 from server.usage.journal.writer import Journal, JournalFullError
 from server.usage.metering import Meter, MeteredCall, Settlement
-from server.usage.settlement_row import MAX_COST, bounded, fitting
+from server.usage.settlement_row import MAX_COST, bounded, clean, fitting
 
 _RETRY_SECONDS: Final = 5.0
 
@@ -132,6 +132,7 @@ class CallBook:
             await self._journal.synced()
         except JournalFullError as error:
             _log.warning("an end was not journaled", call=str(ended.call.id), error=str(error))
+            self._journal.reopen(ended.call.id.bytes)
             return False
         self._journal.mark_safe(ended.call.id.bytes)
         return True
@@ -153,7 +154,7 @@ def _closed(ended: EndedCall) -> Closed:
     call, tokens = ended.call, bounded(ended.call.tokens)
     return Closed(
         call=call.id.bytes,
-        provider_call=call.provider_call_id,
+        provider_call=clean(call.provider_call_id),
         attempt=call.attempt,
         duration_ms=call.duration_ms,
         first_token_ms=call.first_token_ms,

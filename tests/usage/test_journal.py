@@ -201,3 +201,59 @@ def test_what_was_written_survives_the_kill_of_its_process(tmp_path: Path) -> No
     done = subprocess.run([sys.executable, "-c", _WRITER, str(tmp_path / "journal")], check=False)
     assert done.returncode == -signal.SIGKILL
     assert [UUID(bytes=call.opened.call).int for call in read(tmp_path / "journal")] == list(range(1, 51))
+
+
+async def test_a_disk_that_failed_once_is_not_believed_later(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel drops what it could not write: the record goes into another file, with all that belongs to it."""
+    call = uuid7()
+    journal.opened(opened(call))
+    journal.closed(closed(call))
+    monkeypatch.setattr(os, "fdatasync", lambda _file: os.close(-1))
+    with pytest.raises(JournalFullError):
+        await journal.synced()
+    monkeypatch.undo()
+
+    journal.reopen(call.bytes)
+    journal.closed(closed(call))
+    await journal.synced()
+
+    first, second = segments(journal.folder)
+    first.write_bytes(b"")
+    assert [read_back.closed for read_back in read(journal.folder)] == [closed(call)]
+    assert second.stat().st_size > 0
+    await journal.close()
+
+
+async def test_a_closed_journal_writes_into_nobody_elses_file(journal: Journal, tmp_path: Path) -> None:
+    call = uuid7()
+    journal.opened(opened(call))
+    await journal.close()
+    others = [os.open(tmp_path / str(number), os.O_RDWR | os.O_CREAT) for number in range(20)]
+    try:
+        with pytest.raises(JournalFullError):
+            journal.closed(closed(call))
+        async with asyncio.timeout(1):
+            with pytest.raises(JournalFullError):
+                await journal.synced()
+        assert [os.fstat(file).st_size for file in others] == [0] * 20
+    finally:
+        for file in others:
+            os.close(file)
+
+
+async def test_a_file_that_does_not_close_stops_nobody(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = os.close
+
+    def fail(file: int) -> None:
+        close(file)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "close", fail)
+    monkeypatch.setattr("server.usage.journal.writer._sync_folder", lambda _folder: None)
+    for _ in range(40):
+        journal.opened(opened(uuid7()))
+    async with asyncio.timeout(1):
+        await journal.synced()
+        await journal.synced()
+    monkeypatch.undo()
+    await journal.close()

@@ -123,6 +123,19 @@ async def test_what_was_flushed_before_is_not_settled_again(books: Books, folder
     await books.assert_right()
 
 
+async def test_a_providers_endless_id_hides_no_other_call(books: Books, folder: Path) -> None:
+    org_id = await books.organization(promo=100_000)
+    process = await start(books, folder)
+    for provider_call_id in ("x" * 2_000_000, "chatcmpl-2"):
+        hold, detail, call_id = await process.begin(org_id, 100)
+        call = process.ended(detail, call_id, org_id, TokenCounts(output=10))
+        await process.calls.settle(hold, replace(call, provider_call_id=provider_call_id))
+    await process.die()
+    await reap(books, folder)
+    assert (await books.balance(org_id)).posted == 100_000 - 20
+    await books.assert_right()
+
+
 async def test_holds_of_their_own_are_settled_from_the_journal_too(books: Books, folder: Path) -> None:
     org_id = await books.organization(promo=250)
     process = await start(books, folder)

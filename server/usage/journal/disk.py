@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from contextlib import suppress
 
 
 class DiskWriter:
@@ -63,7 +64,9 @@ def _sync(files: list[int], *, close_last: bool) -> OSError | None:
         except OSError as failure:
             error = failure
         if close_last or number < len(files) - 1:
-            os.close(file)
+            # Everything is on the disk by now or was reported; who waits must hear of it all the same.
+            with suppress(OSError):
+                os.close(file)
     return error
 
 

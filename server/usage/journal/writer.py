@@ -16,6 +16,8 @@ from server.usage.journal.records import Closed, Opened, Progressed, encode
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 """A longer segment is followed by the next."""
 
+_CLOSED: Final = -1
+
 _log = structlog.get_logger("journal")
 
 
@@ -46,7 +48,7 @@ class Journal:
         self._running: set[bytes] = set()
         self._segment = 0
         self._oldest = 1
-        self._file = -1
+        self._file = _CLOSED
         self._length = 0
         self._disk: DiskWriter | None = None
 
@@ -85,10 +87,18 @@ class Journal:
     async def synced(self) -> None:
         """Waits until everything written so far is on the disk. Raises `JournalFullError` where the disk fails."""
         assert self._disk is not None, "the journal was started"
+        self._check_open()
         try:
             await self._disk.synced()
         except OSError as error:
+            # The kernel forgets what it could not write: no later success says anything about this file.
+            self._length = self._segment_bytes
             raise self._refusal(error) from error
+
+    def reopen(self, call: bytes) -> None:
+        """The end of the call did not come onto the disk: `closed` is to write it again."""
+        if call in self._calls:
+            self._running.add(call)
 
     def mark_safe(self, call: bytes) -> None:
         """The end of the call is on the disk."""
@@ -119,11 +129,18 @@ class Journal:
         return len(self._calls)
 
     async def close(self) -> None:
-        """Brings everything to the disk. The segments stay: `remove` takes them away."""
+        """Brings everything to the disk, and takes no record any more. The segments stay: `remove` takes them away."""
+        # Somebody else's file may soon have the number.
+        self._file = _CLOSED
         if self._disk is not None:
             await asyncio.to_thread(self._disk.close)
 
+    def _check_open(self) -> None:
+        if self._file == _CLOSED:
+            raise JournalFullError("the journal is closed")
+
     def _write(self, content: bytes) -> None:
+        self._check_open()
         if self._length >= self._segment_bytes:
             self._rotate()
         self._append(content)
