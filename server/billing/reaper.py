@@ -5,6 +5,7 @@ Silence alone proves nothing: only the lock of a dead process can be taken.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ import structlog
 from server.billing import hold_store, lease_store, process_store
 from server.billing.holds import HoldDetail
 from server.billing.processes import ProcessRow, prove_dead
-from server.storage.database import Database, Role, Transaction
+from server.storage.database import Database, DatabaseUnavailableError, Role, Transaction
 
 GRACE: Final = timedelta(seconds=60)
 """How long a hold of our own has been seen expired before anything is done."""
@@ -84,7 +85,7 @@ class Reaper:
         async with self._database.privileged(Role.KEEPER) as transaction:
             rows = await process_store.list_others(transaction, self._process_id)
         for row in rows:
-            closed += await self._bury(ProcessRow(**dict(row)), now)
+            closed += await self._bury_or_log(ProcessRow(**dict(row)), now)
         return closed
 
     async def _close_lost(self, now: datetime) -> int:
@@ -101,6 +102,15 @@ class Reaper:
             elif now - since > GRACE:
                 del self._lost[hold_id]
         return len(rows)
+
+    async def _bury_or_log(self, row: ProcessRow, now: datetime) -> int:
+        try:
+            return await self._bury(row, now)
+        except DatabaseUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one that cannot be buried must not keep the others' money
+            _log.error("a dead process was not buried", process=str(row.id), traceback=_traceback(error))
+            return 0
 
     async def _bury(self, row: ProcessRow, now: datetime) -> int:
         dead = prove_dead(self._folder, row)
@@ -151,6 +161,10 @@ class Reaper:
         for row in rows:
             async with self._database.statement(Role.KEEPER) as statement:
                 await self._closer.close(statement, _abandoned(row), now)
+
+
+def _traceback(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))
 
 
 def _abandoned(row: asyncpg.Record) -> AbandonedHold:

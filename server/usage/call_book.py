@@ -10,13 +10,13 @@ import structlog
 
 from server.billing.holds import Hold, HoldDetail
 from server.billing.leases import Leases
-from server.models.prices import Price, cost
+from server.models.prices import Price
 from server.rpc.errors import UnavailableError
 from server.usage.flush import EndedCall, Flusher
 from server.usage.journal.records import Closed, Opened, Progressed, microseconds
 from server.usage.journal.writer import Journal, JournalFullError
-from server.usage.metering import Meter, MeteredCall, Settlement
-from server.usage.settlement_row import MAX_COST, bounded, clean, fitting
+from server.usage.metering import Meter, MeteredCall, Settlement, charges
+from server.usage.settlement_row import bounded, clean, fitting
 
 _RETRY_SECONDS: Final = 5.0
 
@@ -86,11 +86,8 @@ class CallBook:
         It is safe when this answers: on the disk, to be flushed within a quarter of a second, or in the database.
         Raises what the database does where neither can be had; then it is to be asked again.
         """
-        price = 0 if call.price is None else min(cost(call.price, bounded(call.tokens)), MAX_COST)
-        charged = min(price, hold.amount)
-        ended = EndedCall(
-            call, None if hold.lease is None else hold.id, hold.funding, charged, price - charged if hold.amount else 0
-        )
+        charged, excess = charges(call, hold.amount)
+        ended = EndedCall(call, None if hold.lease is None else hold.id, hold.funding, charged, excess)
         if hold.lease is None and hold.amount:
             return await self._settle_hold(hold, ended)
         safe = await self._journaled(ended)

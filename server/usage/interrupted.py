@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from server.billing.processes import ProcessRow
 from server.billing.reaper import AbandonedHold
-from server.models.prices import Price, TokenCounts, cost
+from server.models.prices import Price, TokenCounts
 from server.storage.database import Transaction
 from server.usage import store
 from server.usage.flush import EndedCall, Flusher
@@ -17,7 +18,7 @@ from server.usage.journal import reader
 from server.usage.journal.reader import JournaledCall
 from server.usage.journal.records import Opened, time_of, uuid_of
 from server.usage.journal.writer import remove
-from server.usage.metering import INTERRUPTED, Meter, MeteredCall, settlement_arguments
+from server.usage.metering import INTERRUPTED, Meter, MeteredCall, charges, settlement_arguments
 
 _BATCH: Final = 500
 
@@ -37,7 +38,7 @@ class InterruptedCalls:
         folder = self._folder_of(row)
         if folder is None:
             return False
-        calls = reader.read(folder)
+        calls = await asyncio.to_thread(reader.read, folder)
         alone = [call for call in calls if call.opened.hold and not call.opened.leased]
         for call in alone:
             hold_id = UUID(bytes=call.opened.hold)
@@ -120,8 +121,7 @@ def _ended(call: JournaledCall, now: datetime) -> EndedCall:
     if call.closed is not None:
         charged, excess = call.closed.charged, call.closed.excess
     else:
-        charged = min(0 if ended.price is None else cost(ended.price, ended.tokens), opened.reserved)
-        excess = 0
+        charged, excess = charges(ended, opened.reserved)
     return EndedCall(ended, uuid_of(opened.hold), opened.funding, charged, excess)
 
 

@@ -119,6 +119,18 @@ class Meter:
         return Settlement(row["cost"], row["excess"], row["available"], row["transfer"])
 
 
+def price_of(call: MeteredCall) -> int:
+    """What the call costs in nano-dollars, however much of it is charged."""
+    return 0 if call.price is None else min(cost(call.price, bounded(call.tokens)), MAX_COST)
+
+
+def charges(call: MeteredCall, reserved: int) -> tuple[int, int]:
+    """What the organization is charged for the call, at most what was reserved, and what the platform bears beyond."""
+    price = price_of(call)
+    charged = min(price, reserved)
+    return charged, price - charged if reserved else 0
+
+
 def settlement_arguments(hold_id: UUID | None, call: MeteredCall) -> tuple[object, ...]:
     """The arguments of settle_call, in its order; the provider's usage last."""
     org_id, price, tokens = call.org_id, call.price, bounded(call.tokens)
@@ -128,7 +140,7 @@ def settlement_arguments(hold_id: UUID | None, call: MeteredCall) -> tuple[objec
         None if hold_id is None else transfer_ids.close_id(org_id, call.id),
         None if hold_id is None else transfer_ids.spill_id(org_id, call.id),
         None if hold_id is None else transfer_ids.excess_id(org_id, call.id),
-        0 if price is None else min(cost(price, tokens), MAX_COST),
+        price_of(call),
         call.id,
         call.key_id,
         call.user_id,

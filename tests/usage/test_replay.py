@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+import structlog
 
 from server.billing.holds import Hold, HoldDetail, Holds
 from server.billing.leases import Leases
@@ -134,6 +135,35 @@ async def test_a_providers_endless_id_hides_no_other_call(books: Books, folder: 
     await reap(books, folder)
     assert (await books.balance(org_id)).posted == 100_000 - 20
     await books.assert_right()
+
+
+async def test_what_was_handed_over_beyond_the_reservation_is_the_platforms(books: Books, folder: Path) -> None:
+    org_id = await books.organization(promo=100_000)
+    process = await start(books, folder)
+    _, _, call_id = await process.begin(org_id, 20)
+    process.calls.progress(call_id, 64, 0)
+    await process.die()
+    await reap(books, folder)
+    (row,) = await books.owner.fetch("SELECT cost, excess FROM usage_event")
+    assert (row["cost"], row["excess"]) == (20, 3 + 64 - 20)
+    await books.assert_right()
+
+
+async def test_a_journal_that_cannot_be_read_keeps_no_other_ones_money(books: Books, folder: Path) -> None:
+    org_id = await books.organization(promo=100_000)
+    unreadable, other = [await start(books, folder) for _ in range(2)]
+    for process in (unreadable, other):
+        await process.begin(org_id, 20)
+        await process.die()
+    segment = unreadable.journal.folder / "000001.journal"
+    segment.unlink()
+    segment.mkdir()
+
+    with structlog.testing.capture_logs() as logs:
+        await reap(books, folder)
+
+    assert [line["process"] for line in logs] == [str(unreadable.row.id)]
+    assert await books.owner.fetchval("SELECT process_id FROM spend_lease") == unreadable.row.id
 
 
 async def test_holds_of_their_own_are_settled_from_the_journal_too(books: Books, folder: Path) -> None:
