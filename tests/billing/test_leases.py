@@ -10,14 +10,14 @@ from uuid import UUID
 
 import pytest
 
-from server.billing.errors import BalanceInsufficientError, BalanceReservedError
+from server.billing.errors import BalanceInsufficientError, BalanceReservedError, NoSubscriptionError
 from server.billing.holds import Hold, HoldDetail, Holds
 from server.billing.leases import Leases
 from server.billing.reservations import Recalls, Reservations
 from server.foundation.ids import uuid7
 from server.storage import invalidation
 from server.storage.database import Role
-from tests.billing.books import FAR, MODEL, Books
+from tests.billing.books import DOLLAR, FAR, MODEL, Books
 
 
 @dataclass(slots=True)
@@ -195,6 +195,65 @@ async def test_a_lease_ends_with_the_account_that_it_is_of(books: Books) -> None
     hold = await one.reserve(org_id, 100)
     assert hold.lease is not None
     assert 17 <= hold.lease.good_until - books.clock.monotonic() <= 18
+
+
+async def keep_using(one: Holder, org_id: UUID) -> Hold:
+    """A call every fourteen seconds for more than a minute; the last one's hold."""
+    for _ in range(6):
+        one.books.clock.elapsed += 14
+        hold = await one.reserve(org_id, 100)
+        await one.leases.tend()
+        await asyncio.gather(*one.leases._changes.values())
+    return hold
+
+
+async def test_a_busy_lease_ends_when_an_account_comes_in_that_pays_first(books: Books) -> None:
+    org_id, one = await books.organization(promo=100_000_000), await holder(books)
+    first = await one.reserve(org_id, 100)
+    await books.promo(org_id, 100_000, expire_time=books.clock.now() + timedelta(days=1), key="soon")
+
+    last = await keep_using(one, org_id)
+
+    assert last.lease is not None
+    assert last.id != first.id
+    balance = await books.balance(org_id)
+    (soon,) = [row for row in balance.funding if row.kind == "promo" and row.expire_time is not None]
+    assert soon.reserved > 0
+    await books.assert_right()
+
+
+async def test_a_busy_lease_ends_when_an_account_comes_in_for_one_model(books: Books) -> None:
+    org_id, one = await books.organization(promo=100_000_000), await holder(books)
+    await one.reserve(org_id, 100)
+    await books.promo(
+        org_id, 100_000, models=[MODEL], expire_time=books.clock.now() + timedelta(days=1), key="for one model"
+    )
+    last = await keep_using(one, org_id)
+    assert last.lease is not None
+    assert last.lease.scope == MODEL
+
+
+async def test_a_busy_lease_ends_with_its_plan(books: Books) -> None:
+    org_id, one = await books.organization(promo=100_000_000), await holder(books)
+    await one.reserve(org_id, 100)
+    await books.owner.execute("UPDATE subscription SET end_time = now()")
+    with pytest.raises(NoSubscriptionError):
+        await keep_using(one, org_id)
+
+
+async def test_a_busy_lease_ends_where_providers_report_a_dollar_too_much(books: Books) -> None:
+    org_id, one = await books.organization(promo=100_000_000), await holder(books)
+    first = await one.reserve(org_id, 100)
+    assert first.lease is not None
+    accounts = await books.owner.fetchrow(
+        "SELECT e.id AS excess, r.id AS revenue FROM ledger_account e JOIN ledger_account r USING (org_id)"
+        " WHERE org_id = $1 AND e.code = 'provider_excess' AND r.code = 'revenue'",
+        org_id,
+    )
+    assert accounts is not None
+    move = "SELECT ledger_single($1, $2, $3, $4, $5, 'excess', '')"
+    await books.owner.execute(move, org_id, uuid7(), accounts["excess"], accounts["revenue"], DOLLAR + 1)
+    assert (await keep_using(one, org_id)).lease is None
 
 
 async def test_rows_whose_answer_was_lost_are_given_back(books: Books) -> None:

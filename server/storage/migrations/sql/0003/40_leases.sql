@@ -97,9 +97,27 @@ BEGIN
     available := available - v_free;
 END $$;
 
+-- Whether calls may go on being admitted against a lease: there is a plan, the provider's excess of a day is within a
+-- dollar, and no account that came in since would pay before the lease's own.
+CREATE FUNCTION ledger_lease_is_right(p_lease spend_lease) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM subscription s WHERE s.org_id = p_lease.org_id AND s.end_time IS NULL)
+        AND (SELECT coalesce(sum(t.amount), 0) FROM ledger_transfer t
+             WHERE t.org_id = p_lease.org_id AND t.purpose = 'excess' AND t.create_time > now() - interval '1 day')
+            <= 1000000000
+        AND NOT EXISTS (
+            SELECT FROM funding own, funding f JOIN ledger_account a ON a.id = f.account_id
+            WHERE own.account_id = p_lease.account_id AND f.org_id = p_lease.org_id AND f.kind <> 'included'
+              AND (f.expire_time IS NULL OR f.expire_time > now())
+              AND (f.models = '{}' OR p_lease.model_id = '' OR p_lease.model_id = ANY (f.models))
+              AND a.credits_posted - a.debits_posted - a.debits_pending > a.floor
+              AND (f.rank, coalesce(f.expire_time, 'infinity'), f.account_id)
+                  < (own.rank, coalesce(own.expire_time, 'infinity'), own.account_id))
+$$;
+
 -- Changes what is left of a lease by `p_delta`: grows it by at most that and a fair part of what is available, shrinks
--- it by at most what is left, ends it where nothing remains. With `p_seconds` above 0 it gets a new time. Answers the change, what the account has left to reserve, and the seconds that calls may be admitted for; a
--- change of NULL where there is no such lease.
+-- it by at most what is left, ends it where nothing remains. With `p_seconds` above 0 it gets a new time, or
+-- none at all where it is not right any more. Answers the change, what the account has left to reserve, and the seconds
+-- that calls may be admitted for; a change of NULL where there is no such lease.
 CREATE FUNCTION ledger_lease_resize(
     p_org uuid, p_id uuid, p_void uuid, p_pending uuid, p_delta bigint, p_seconds double precision,
     OUT delta bigint, OUT available bigint, OUT seconds double precision
@@ -120,6 +138,11 @@ BEGIN
     v_rest := v_lease.amount - v_lease.drawn;
     SELECT a.credits_posted - a.debits_posted - a.debits_pending - a.floor INTO v_free
     FROM ledger_account a WHERE a.id = v_lease.account_id;
+    IF p_seconds > 0 AND NOT ledger_lease_is_right(v_lease) THEN
+        UPDATE spend_lease SET expire_time = now() WHERE id = p_id;
+        delta := 0; available := v_free; seconds := 0;
+        RETURN;
+    END IF;
     SELECT f.expire_time INTO v_expire FROM funding f WHERE f.account_id = v_lease.account_id;
     delta := CASE
         WHEN p_delta <= 0 THEN greatest(p_delta, -v_rest)
@@ -223,6 +246,6 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION
-    ledger_processes, ledger_lease_open, ledger_lease_resize, ledger_open_bad_debt, ledger_draw_many, ledger_bear
+    ledger_processes, ledger_lease_open, ledger_lease_is_right, ledger_lease_resize, ledger_open_bad_debt, ledger_draw_many, ledger_bear
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger_lease_open, ledger_lease_resize TO tollbridge_app, tollbridge_keeper;
