@@ -20,8 +20,10 @@ _OPEN: Final = "SELECT * FROM ledger_lease_open($1, $2, $3, $4, $5, $6, $7, $8)"
 # Grows, shrinks or ends a lease.
 _RESIZE: Final = "SELECT * FROM ledger_lease_resize($1, $2, $3, $4, $5, $6)"
 
-# Leases of one process, oldest first.
-_LIST_OF_PROCESS: Final = "SELECT id, org_id, create_time FROM spend_lease WHERE process_id = $1 ORDER BY create_time"
+# Leases of one process, oldest first, and how old they are by the clock that they were opened by.
+_LIST_OF_PROCESS: Final = """
+SELECT id, org_id, now() - create_time AS age FROM spend_lease WHERE process_id = $1 ORDER BY create_time
+"""
 
 # Every lease with its holder, oldest first.
 _LIST_ALL: Final = """
@@ -53,7 +55,7 @@ async def close(transaction: Transaction, org_id: UUID, lease_id: UUID) -> None:
 
 
 async def list_of_process(transaction: Transaction, process_id: UUID) -> Sequence[asyncpg.Record]:
-    """Rows of (id, org_id, create_time), in a transaction of the keeper."""
+    """Rows of (id, org_id, age), in a transaction of the keeper."""
     rows: Sequence[asyncpg.Record] = await transaction.fetch(_LIST_OF_PROCESS, process_id)
     return rows
 

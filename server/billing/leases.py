@@ -11,7 +11,7 @@ A lease is given back when nothing was admitted for a while, when its time is ov
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from server.billing.hold_store import LOST_RACES
 from server.billing.lease import LEASE_SECONDS, Lease, first_wanted
 from server.foundation.clock import Clock
 from server.foundation.ids import NewId
+from server.rpc.errors import UnavailableError
 from server.storage.database import Database, DatabaseUnavailableError, Role
 
 INVALIDATION_KIND: Final = "lease"
@@ -37,8 +38,12 @@ _SCARCE_SECONDS: Final = 1.0
 """How long holds are used without asking for a lease again."""
 _RECALLED_SECONDS: Final = 5.0
 _STATEMENT_SECONDS: Final = 2.0
+_PATIENCE_SECONDS: Final = 1.5
+"""A caller that got no lease within this time has none left to wait for a hold."""
 _STRAY: Final = timedelta(seconds=30)
 """Rows of ours that memory does not know, because their answer was lost, are closed at this age."""
+_MOST: Final = 2**56
+"""Nano-dollars beyond which a call is not leased for: no balance has them."""
 _FAILURES: Final = (DatabaseUnavailableError, *LOST_RACES)
 
 _log = structlog.get_logger("billing")
@@ -73,10 +78,18 @@ class Leases:
     async def grant(self, org_id: UUID, model_id: str, amount: int) -> Lease | None:
         """Admits the call against a lease that the database gives or grows; None where a hold is right.
 
-        Many calls at once ask once. Raises nothing: where the database is away, the hold says so.
+        Many calls at once ask once. Where the database is away, the hold says so; `UnavailableError` where that let
+        the caller wait for so long that a hold would come too late.
         """
+        began = self._clock.monotonic()
+        lease = await self._wait_for_grant(org_id, model_id, amount)
+        if lease is None and self._clock.monotonic() - began > _PATIENCE_SECONDS:
+            raise UnavailableError("no lease: the database does not answer")
+        return lease
+
+    async def _wait_for_grant(self, org_id: UUID, model_id: str, amount: int) -> Lease | None:
         key, now = (org_id, model_id), self._clock.monotonic()
-        if now < self._scarce.get(key, 0.0) or now < self._scarce.get((org_id, ""), 0.0):
+        if amount > _MOST or now < self._scarce.get(key, 0.0) or now < self._scarce.get((org_id, ""), 0.0):
             return None
         lease = self._current.get((org_id, "")) or self._current.get(key)
         if lease is not None and (change := self._changes.get(lease.id)) is not None:
@@ -117,9 +130,8 @@ class Leases:
         """Gives back rows of ours that memory does not know: their answer was lost. To be called every half minute."""
         async with self._database.privileged(Role.KEEPER) as transaction:
             rows = await lease_store.list_of_process(transaction, self._process_id)
-        old = datetime.now(UTC) - _STRAY
         for row in rows:
-            if row["id"] not in self._all and row["create_time"] < old:
+            if row["id"] not in self._all and row["age"] > _STRAY:
                 await self._resize(row["org_id"], row["id"], lease_store.EVERYTHING, 0.0)
 
     async def recall(self, org_id: UUID) -> None:
@@ -189,8 +201,13 @@ class Leases:
 
     def _track(self, key: UUID, task: asyncio.Task[None]) -> asyncio.Task[None]:
         self._changes[key] = task
-        task.add_done_callback(lambda _: self._changes.pop(key, None))
+        task.add_done_callback(lambda _: self._untrack(key, task))
         return task
+
+    def _untrack(self, key: UUID, task: asyncio.Task[None]) -> None:
+        # Another may have begun beside it.
+        if self._changes.get(key) is task:
+            del self._changes[key]
 
     async def _renew_quietly(self, lease: Lease, amount: int) -> None:
         try:
@@ -209,6 +226,10 @@ class Leases:
             return
         delta, lease.outside, seconds = row
         lease.free += delta
+        if self._current.get((lease.org_id, lease.scope)) is not lease:
+            # It was retired meanwhile.
+            await self._give_back(lease)
+            return
         lease.good_until = before + seconds - _SKEW_SECONDS
         metrics.count_renewal()
 
@@ -217,7 +238,12 @@ class Leases:
         if self._current.get((lease.org_id, lease.scope)) is lease:
             del self._current[(lease.org_id, lease.scope)]
         lease.good_until = 0.0
-        if lease.id in self._changes or not (lease.free or lease.is_over):
+        if lease.id not in self._changes:
+            await self._give_back(lease)
+
+    async def _give_back(self, lease: Lease) -> None:
+        """What is free of a lease that admits nothing more."""
+        if not (lease.free or lease.is_over):
             return
         over, free = lease.is_over, lease.free
         # Taken out of memory first: should the answer be lost, it is the database that keeps too much.
@@ -231,6 +257,7 @@ class Leases:
             self._drop(lease)
 
     def _drop(self, lease: Lease) -> None:
+        lease.good_until = 0.0
         self._all.pop(lease.id, None)
         if self._current.get((lease.org_id, lease.scope)) is lease:
             del self._current[(lease.org_id, lease.scope)]

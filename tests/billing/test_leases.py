@@ -15,6 +15,7 @@ from server.billing.holds import Hold, HoldDetail, Holds
 from server.billing.leases import Leases
 from server.billing.reservations import Recalls, Reservations
 from server.foundation.ids import uuid7
+from server.rpc.errors import UnavailableError
 from server.storage import invalidation
 from server.storage.database import Role
 from tests.billing.books import DOLLAR, FAR, MODEL, Books
@@ -254,6 +255,63 @@ async def test_a_busy_lease_ends_where_providers_report_a_dollar_too_much(books:
     move = "SELECT ledger_single($1, $2, $3, $4, $5, 'excess', '')"
     await books.owner.execute(move, org_id, uuid7(), accounts["excess"], accounts["revenue"], DOLLAR + 1)
     assert (await keep_using(one, org_id)).lease is None
+
+
+async def test_a_call_that_nobody_can_pay_for_is_refused_however_large(books: Books) -> None:
+    org_id, one = await books.organization(promo=100_000), await holder(books)
+    for amount in (2**70, 2**60, 2**53):
+        with pytest.raises(BalanceInsufficientError):
+            await one.reserve(org_id, amount)
+
+
+async def test_a_database_that_hangs_is_waited_for_once(books: Books) -> None:
+    org_id, one = await books.organization(promo=100_000), await holder(books)
+    async with books.owner.transaction():
+        await books.owner.execute("SELECT FROM ledger_account WHERE org_id = $1 FOR UPDATE", org_id)
+        async with asyncio.timeout(3.5):
+            with pytest.raises(UnavailableError):
+                await one.reserve(org_id, 100)
+
+
+async def test_a_lease_that_is_recalled_while_it_grows_is_given_back(books: Books) -> None:
+    org_id, one = await books.organization(promo=100_000), await holder(books)
+    running = await one.reserve(org_id, 100)
+    assert running.lease is not None
+    growing = one.leases._begin_renewal(running.lease, 1_000)
+
+    await one.leases.recall(org_id)
+    await growing
+
+    assert one.reservations.take(org_id, uuid7(), MODEL, 1) is None
+    assert (await books.balance(org_id)).reserved == 100
+    await books.assert_right()
+
+
+async def test_nothing_is_admitted_against_a_lease_that_is_no_more(books: Books) -> None:
+    org_id, one = await books.organization(promo=100_000), await holder(books)
+    running = await one.reserve(org_id, 100)
+    assert running.lease is not None
+    await books.owner.execute("SELECT ledger_lease_resize($1, $2, $3, $3, -9999999, 0)", org_id, running.id, uuid7())
+    await one.leases._begin_renewal(running.lease)
+    assert not running.lease.take(1, books.clock.monotonic())
+
+
+async def test_changes_that_overlap_are_both_waited_for(books: Books) -> None:
+    org_id, one = await books.organization(promo=100_000), await holder(books)
+    running = await one.reserve(org_id, 100)
+    assert running.lease is not None
+    finished = asyncio.Event()
+
+    async def wait() -> None:
+        await finished.wait()
+
+    first = one.leases._begin_renewal(running.lease)
+    second = one.leases._track(running.id, asyncio.ensure_future(wait()))
+    await first
+    await asyncio.sleep(0)
+    assert one.leases._changes == {running.id: second}
+    finished.set()
+    await second
 
 
 async def test_rows_whose_answer_was_lost_are_given_back(books: Books) -> None:
