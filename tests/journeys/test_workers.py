@@ -210,9 +210,11 @@ def _reason(trailing: Any) -> str:
 
 
 def _billed(served: Served, tenant: Tenant) -> int:
-    """Output tokens of the tenant's one call."""
-    headers = {"Authorization": f"Bearer {tenant.key}"}
-    events = httpx2.get(f"{served.http}/v1/usage/history", headers=headers, timeout=20).json()["events"]
+    """Output tokens of the tenant's one call, which the worker that drains brings into the database a moment later."""
+    headers, give_up = {"Authorization": f"Bearer {tenant.key}"}, time.monotonic() + 2
+    events: list[Any] = []
+    while not events and time.monotonic() < give_up:
+        events = httpx2.get(f"{served.http}/v1/usage/history", headers=headers, timeout=20).json()["events"]
     assert len(events) == 1
     tokens: int = events[0]["tokens"]["output"]
     return tokens
