@@ -63,17 +63,21 @@ class RunningProcess:
         async with self._database.privileged(Role.KEEPER) as transaction:
             await process_store.insert(transaction, self.id, HOST, str(self.lock_path), self._journal_path, now)
 
-    async def stop(self) -> bool:
-        """Takes back the row, unless holds or leases are open (somebody else's reaper closes those), and lets go of the
-        lock. Whether the row is gone, and with it every need for the journal."""
+    async def stop(self, *, done: bool = True) -> bool:
+        """Takes back the row, and lets go of the lock. The row stays where the journal is not `done`, or holds or
+        leases are open: somebody else's reaper settles those. Whether it is gone, and with it every need for the
+        journal."""
         try:
-            async with self._database.privileged(Role.KEEPER) as transaction:
-                gone = await process_store.delete_if_done(transaction, self.id)
+            gone = done and await self._take_back()
         finally:
             self._release()
         if gone:
             self.lock_path.unlink(missing_ok=True)
         return gone
+
+    async def _take_back(self) -> bool:
+        async with self._database.privileged(Role.KEEPER) as transaction:
+            return await process_store.delete_if_done(transaction, self.id)
 
     def _release(self) -> None:
         if self._lock is not None:

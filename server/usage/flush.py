@@ -20,7 +20,7 @@ from server.billing import transfer_ids
 from server.billing.hold_store import LOST_RACES
 from server.foundation.clock import Clock
 from server.foundation.ids import NewId
-from server.storage.database import Database, DatabaseUnavailableError, Role
+from server.storage.database import Database, DatabaseUnavailableError, Role, UnstorableTextError
 from server.usage import flush_metrics as metrics
 from server.usage import flush_store
 from server.usage.metering import MeteredCall
@@ -42,8 +42,14 @@ _PATIENCE_SECONDS: Final = 1.0
 _FIRST_WAIT_SECONDS: Final = 0.1
 _LONGEST_WAIT_SECONDS: Final = 5.0
 _FAILURES: Final = (DatabaseUnavailableError, *LOST_RACES)
-_REFUSED: Final = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
-"""What PostgreSQL says of a provider's usage that jsonb cannot hold: an escaped NUL, a lone surrogate, 1e999999."""
+_REFUSED: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    UnstorableTextError,
+)
+"""What PostgreSQL says of a call that it cannot take as it is, first of all of a provider's usage that jsonb cannot
+hold: an escaped NUL, a lone surrogate, 1e999999."""
 
 _log = structlog.get_logger("usage")
 
@@ -59,6 +65,14 @@ class EndedCall:
     """Nano-dollars, at most what was taken from the lease."""
     excess: int
     """Nano-dollars that the provider reported beyond."""
+
+
+class RefusedCallsError(Exception):
+    """The database takes these calls neither with others nor alone; the others are in."""
+
+    def __init__(self, calls: Sequence[EndedCall]) -> None:
+        super().__init__(f"the database refuses {len(calls)} calls, the first {calls[0].call.id}")
+        self.calls = calls
 
 
 class Flusher:
@@ -86,17 +100,24 @@ class Flusher:
         self._stalled_since: float | None = None
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._readers: list[asyncio.Future[None]] = []
+        self._refused: list[EndedCall] = []
+        """Calls that the database does not take. They stay in the journal, for whoever can mend it."""
+        self._added = 0
+        self._ended = 0
+        """Of the calls added, in their order, those that wait no more."""
+        self._readers: dict[asyncio.Future[None], int] = {}
+        """Who waits, and how many calls must have ended for each."""
 
     def add(self, ended: EndedCall) -> None:
         """Takes a call that the journal has. It is in the database within a quarter of a second."""
         self._waiting.append(ended)
+        self._added += 1
         self._wake.set()
 
     @property
     def waiting(self) -> int:
         """Calls that are not in the database yet."""
-        return len(self._waiting) + self._sending
+        return len(self._waiting) + self._sending + len(self._refused)
 
     @property
     def overloaded(self) -> bool:
@@ -112,22 +133,22 @@ class Flusher:
             await self._wake.wait()
             await self._rest()
             self._wake.clear()
-            while self._waiting:
-                await self._flush_next()
-            for reader in self._readers:
-                if not reader.done():
-                    reader.set_result(None)
-            self._readers.clear()
             self._hurry.clear()
+            # What comes meanwhile waits for company again.
+            for _ in range(0, len(self._waiting), MOST_CALLS):
+                await self._flush_next()
 
     async def catch_up(self) -> None:
         """Waits until the calls that were added so far are in the database; a second at most, where that is away."""
-        if not self.waiting:
+        if self._ended == self._added:
             return
         reader: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._readers.append(reader)
+        self._readers[reader] = self._added
         self._hurry.set()
-        await asyncio.wait({reader}, timeout=_PATIENCE_SECONDS)
+        try:
+            await asyncio.wait({reader}, timeout=_PATIENCE_SECONDS)
+        finally:
+            del self._readers[reader]
 
     async def finish(self, seconds: float) -> int:
         """Flushes what is left, as far as the database takes it within `seconds`; how many calls remain journaled."""
@@ -140,12 +161,16 @@ class Flusher:
         return self.waiting
 
     async def send(self, batch: Sequence[EndedCall]) -> None:
-        """Brings these calls into the database now. Raises `DatabaseUnavailableError` and asyncpg's lost races."""
+        """Brings these calls into the database now.
+
+        Raises `DatabaseUnavailableError` and asyncpg's lost races, and `RefusedCallsError` once all others are in.
+        """
         try:
             await self._send(batch)
         except _REFUSED:
-            for ended in batch:
-                await self._send_alone(ended)
+            refused = [ended for ended in batch if not await self._send_alone(ended)]
+            if refused:
+                raise RefusedCallsError(refused) from None
 
     async def _rest(self) -> None:
         """Waits for company."""
@@ -165,14 +190,27 @@ class Flusher:
             raise
         finally:
             self._sending = 0
+        refused = {ended.call.id for ended in self._refused}
         for ended in batch:
-            self._flushed(ended)
+            if ended.call.id not in refused:
+                self._flushed(ended)
+        self._ended += len(batch)
+        self._tell_readers()
+
+    def _tell_readers(self) -> None:
+        for reader, number in self._readers.items():
+            if number <= self._ended and not reader.done():
+                reader.set_result(None)
 
     async def _send_until_done(self, batch: Sequence[EndedCall]) -> None:
         wait = _FIRST_WAIT_SECONDS
         while True:
             try:
                 await self.send(batch)
+            except RefusedCallsError as error:
+                self._refused += error.calls
+                self._stalled_since = None
+                return
             except _FAILURES as error:
                 _log.warning("a flush failed, trying again", calls=len(batch), wait=wait, error=repr(error))
             except Exception as error:  # noqa: BLE001 - whatever it is, the calls must not be forgotten for it
@@ -186,11 +224,21 @@ class Flusher:
             await self._sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
 
-    async def _send_alone(self, ended: EndedCall) -> None:
+    async def _send_alone(self, ended: EndedCall) -> bool:
+        """Whether the database takes the call, without the provider's own words if need be."""
         try:
             await self._send([ended])
         except _REFUSED:
+            return await self._send_bare(ended)
+        return True
+
+    async def _send_bare(self, ended: EndedCall) -> bool:
+        try:
             await self._send([ended], raw_usage=False)
+        except _REFUSED as error:
+            _log.error("the database refuses a call", call=str(ended.call.id), traceback=_traceback(error))
+            return False
+        return True
 
     async def _send(self, batch: Sequence[EndedCall], *, raw_usage: bool = True) -> None:
         step = self._new_id()

@@ -13,7 +13,7 @@ from server.billing.reaper import AbandonedHold
 from server.models.prices import Price, TokenCounts
 from server.storage.database import Transaction
 from server.usage import store
-from server.usage.flush import EndedCall, Flusher
+from server.usage.flush import EndedCall, Flusher, RefusedCallsError
 from server.usage.journal import reader
 from server.usage.journal.reader import JournaledCall
 from server.usage.journal.records import Opened, time_of, uuid_of
@@ -34,7 +34,7 @@ class InterruptedCalls:
 
     async def replay(self, row: ProcessRow, now: datetime) -> bool:
         """Settles what the dead process journaled: calls that ended as they ended, the others by what was handed over,
-        flagged `interrupted`. Repeatable. Raises `DatabaseUnavailableError` and OSError."""
+        flagged `interrupted`. Repeatable. Raises `DatabaseUnavailableError`, OSError and `RefusedCallsError`."""
         folder = self._folder_of(row)
         if folder is None:
             return False
@@ -44,8 +44,14 @@ class InterruptedCalls:
             hold_id = UUID(bytes=call.opened.hold)
             await self._meter.settle_for_dead(hold_id, metered(call, now))
         many = [_ended(call, now) for call in calls if call.opened.leased or not call.opened.hold]
+        refused: list[EndedCall] = []
         for first in range(0, len(many), _BATCH):
-            await self._flusher.send(many[first : first + _BATCH])
+            try:
+                await self._flusher.send(many[first : first + _BATCH])
+            except RefusedCallsError as error:
+                refused += error.calls
+        if refused:
+            raise RefusedCallsError(refused)
         return True
 
     def forget(self, row: ProcessRow) -> None:

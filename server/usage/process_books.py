@@ -86,7 +86,7 @@ class ProcessBooks:
         await self.flush(seconds)
         await self.leases.close()
         await self._journal.close()
-        if await self._process.stop():
+        if await self._process.stop(done=self._journal.waiting == 0):
             await asyncio.to_thread(remove, self._journal.folder)
 
     async def _tend(self) -> None:

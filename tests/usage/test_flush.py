@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
+import structlog
 
 from server.billing import lease_store
 from server.billing.adjustments import Adjustments
@@ -257,3 +259,67 @@ async def test_the_statement_lists_calls_one_by_one_over_pages(books: Books) -> 
     debits = {ids.from_text(ids.USAGE_EVENT, row.usage_event_id): row.amount for row in listed if row.kind == "usage"}
     assert debits == {call.call.id: money.to_text(call.charged) for call in calls}
     assert [row.kind for row in listed] == ["usage"] * 7 + ["promo"]
+
+
+async def test_a_call_that_the_database_refuses_keeps_no_other_one_waiting(books: Books) -> None:
+    org_id = await books.organization(promo=100_000)
+    lease = await leased(books, org_id)
+    taken = [ended(books, org_id, lease, 10) for _ in range(4)]
+    # The first breaks a rule of its table, the last makes a sum too large.
+    taken.append(ended(books, org_id, lease, 10, excess=2**62))
+    refused = [ended(books, org_id, lease, 10, ending="unheard of"), ended(books, org_id, lease, 10, excess=2**62)]
+    flushed: list[EndedCall] = []
+    working = flusher(books, flushed)
+    with structlog.testing.capture_logs() as logs:
+        running = asyncio.create_task(working.run())
+        for call in (refused[0], *taken[:2], taken[4], refused[1]):
+            working.add(call)
+        await working.catch_up()
+        for call in taken[2:4]:
+            working.add(call)
+        await working.catch_up()
+        running.cancel()
+
+    assert {call.call.id for call in flushed} == {call.call.id for call in taken}
+    assert [line["event"] for line in logs] == ["the database refuses a call"] * 2
+    assert working.waiting == 2
+    assert not working.overloaded
+    assert (await books.balance(org_id)).posted == 100_000 - 50
+
+
+class Slow:
+    """A database that takes its time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.statements = 0
+
+    @asynccontextmanager
+    async def statement(self, role: Role) -> AsyncIterator[Any]:
+        self.statements += 1
+        await asyncio.sleep(0.05)
+        async with self._database.statement(role) as transaction:
+            yield transaction
+
+
+async def test_who_reads_waits_for_the_calls_before_and_for_no_other(books: Books) -> None:
+    org_id = await books.organization()
+    slow = Slow(books.database)
+    working = flusher(books, database=slow)
+    running = asyncio.create_task(working.run())
+
+    async def call_on() -> None:
+        while True:
+            working.add(ended(books, org_id, None, 0, price=None))
+            await asyncio.sleep(0.01)
+
+    calling = asyncio.create_task(call_on())
+    await asyncio.sleep(0.5)
+    without_readers = slow.statements
+    async with asyncio.timeout(1.5):
+        for _ in range(3):
+            await working.catch_up()
+    calling.cancel()
+    running.cancel()
+    assert without_readers <= 3
+    assert working._readers == {}

@@ -21,7 +21,7 @@ from server.usage.call_book import CallBook
 from server.usage.flush import EndedCall, Flusher
 from server.usage.journal.writer import Journal
 from server.usage.metering import Meter, MeteredCall
-from server.usage.process_books import abandoned_calls
+from server.usage.process_books import ProcessBooks, abandoned_calls
 from tests.billing.books import FAR, MODEL, Books
 
 
@@ -225,3 +225,27 @@ async def test_a_stop_leaves_nothing_behind(books: Books, folder: Path) -> None:
     assert await process.row.stop()
     assert (await books.balance(org_id)).reserved == 0
     await books.assert_right()
+
+
+async def test_a_stop_keeps_the_journal_of_calls_that_are_in_no_database(books: Books, folder: Path) -> None:
+    """Calls that cost nothing have neither a hold nor a lease that would tell of them."""
+    org_id = await books.organization()
+    process = ProcessBooks(books.database, folder, folder / "journal", books.clock, uuid7, _nobody_else)
+    await process.start()
+    call = replace(books.call(org_id, uuid7(), TokenCounts(output=10)), price=None)
+    detail = HoldDetail(MODEL, None, None, "req_test", False, call.create_time)
+    hold = process.reservations.take(org_id, call.id, MODEL, 0)
+    assert hold is not None
+    process.calls.open(hold, call.id, detail, provider="double", prompt_tokens=3, price=None, profile="")
+    await process.calls.settle(hold, call)
+
+    await process.stop(0.0)
+    assert await books.count("usage_event") == 0
+    await reap(books, folder)
+
+    assert await books.count("usage_event", "ending = 'complete'") == 1
+    assert await books.count("process") == 0
+
+
+async def _nobody_else() -> None:
+    """There are no other processes to tell."""
