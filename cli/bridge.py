@@ -10,6 +10,7 @@ import typer
 from cli import bridge_process, log, process
 from cli.alias_names import names_of
 from cli.bridge_process import BridgeOptions
+from cli.edge_options import Aliases, HttpPort, Insecure, ReadyFile, TlsKey, TrustedProxies
 from cli.foreign_options import (
     Auth,
     Descriptors,
@@ -21,48 +22,35 @@ from cli.foreign_options import (
     Zeros,
     foreign_service,
 )
+from cli.target_options import (
+    ClientCertificate,
+    ClientKey,
+    Target,
+    TargetAuthorities,
+    TargetName,
+    TargetTls,
+)
 from server import config
 from server.foundation import ids
 
 
 def bridge(
-    target: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="The servers; a name of several addresses is used in turn.")
-    ],
+    target: Target,
     host: Annotated[str, typer.Option(envvar="HOST", help="Address that HTTP listens on.")] = "127.0.0.1",
-    http_port: Annotated[
-        int, typer.Option(envvar="PORT", min=0, max=65535, help="REST and SSE; 0: any free port.")
-    ] = 8080,
-    trusted_proxies: Annotated[
-        str, typer.Option(metavar="CIDR,…", help="Networks whose forwarded addresses are believed.")
-    ] = "",
+    http_port: HttpPort = 8080,
+    trusted_proxies: TrustedProxies = "",
     tls_cert: Annotated[
         Path | None, typer.Option(help="PEM file of the certificate chain: HTTPS. Reloaded when it changes.")
     ] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its private key.")] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Listen beyond this machine without TLS; refused in production.")
-    ] = False,
-    target_tls: Annotated[
-        bool, typer.Option("--target-tls", help="Speak TLS with the servers; their authority is one of the system's.")
-    ] = False,
-    target_ca: Annotated[
-        Path | None, typer.Option(help="PEM file of the servers' authorities; with TLS.", show_default="the system's")
-    ] = None,
-    target_name: Annotated[
-        str, typer.Option(help="Name in the servers' certificates.", show_default="the target's host")
-    ] = "",
-    client_cert: Annotated[
-        Path | None, typer.Option(help="PEM file of the bridge's certificate for the servers. Reloaded likewise.")
-    ] = None,
-    client_key: Annotated[Path | None, typer.Option(help="PEM file of its private key.")] = None,
-    aliases: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME,…", help="Systems whose documented calls are served too, and files of your own (.yaml)."
-        ),
-    ] = "",
-    ready_file: Annotated[Path | None, typer.Option(help="Write addresses here (mode 600) once it serves.")] = None,
+    tls_key: TlsKey = None,
+    insecure: Insecure = False,
+    target_tls: TargetTls = False,
+    target_ca: TargetAuthorities = None,
+    target_name: TargetName = "",
+    client_cert: ClientCertificate = None,
+    client_key: ClientKey = None,
+    aliases: Aliases = "",
+    ready_file: ReadyFile = None,
     descriptors: Descriptors = None,
     auth: Auth = False,
     service: Services = None,

@@ -10,6 +10,7 @@ import typer
 
 from cli.alias_names import VARIABLE as ALIASES
 from cli.alias_names import absolute_names
+from cli.edge_options import Aliases, GrpcPort, HttpPort, Insecure, TlsKey, TrustedProxies
 from cli.supervisor.events import HELD_SIGNALS
 from cli.supervisor.options import VARIABLE, ServeOptions
 
@@ -22,22 +23,16 @@ def serve(
         typer.Option(help="Everything that is kept: databases, secrets, logs.", show_default="data/ in the checkout"),
     ] = CHECKOUT_DATA,
     host: Annotated[str, typer.Option(envvar="HOST", help="Address that both ports listen on.")] = "127.0.0.1",
-    http_port: Annotated[
-        int, typer.Option(envvar="PORT", min=0, max=65535, help="REST and SSE; 0: any free port.")
-    ] = 8080,
-    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="gRPC; 0: any free port.")] = 50051,
+    http_port: HttpPort = 8080,
+    grpc_port: GrpcPort = 50051,
     config: Annotated[Path | None, typer.Option(help="TOML file that adds providers and models.")] = None,
-    trusted_proxies: Annotated[
-        str, typer.Option(metavar="CIDR,…", help="Networks whose forwarded addresses are believed.")
-    ] = "",
+    trusted_proxies: TrustedProxies = "",
     tls_cert: Annotated[
         Path | None,
         typer.Option(help="PEM file of the certificate chain: TLS on both ports. Reloaded when it changes."),
     ] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its private key.")] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Listen beyond this machine without TLS; refused in production.")
-    ] = False,
+    tls_key: TlsKey = None,
+    insecure: Insecure = False,
     ready_file: Annotated[
         Path | None,
         typer.Option(help="Write addresses, and the first start's secrets, here (mode 600) once everything serves."),
@@ -45,12 +40,7 @@ def serve(
     local_model: Annotated[
         bool, typer.Option(help="Run the small local model beside the configured providers (340 MB of memory).")
     ] = True,
-    aliases: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME,…", help="Systems whose documented calls are served too, and files of your own (.yaml)."
-        ),
-    ] = "",
+    aliases: Aliases = "",
     workers: Annotated[int, typer.Option(min=1, max=64, help="Server processes.")] = 1,
 ) -> None:
     """Start everything: PostgreSQL, Valkey, a small local model, the bridge and the gRPC server.

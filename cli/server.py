@@ -13,6 +13,7 @@ import structlog
 import typer
 
 from cli import log, models_to_apply, process
+from cli.edge_options import GrpcPort, Insecure, ReadyFile, TlsKey
 from cli.serve import CHECKOUT_DATA
 from cli.status_port import status_port
 from cli.storage_checks import PreparationError, check_contents, check_database, check_revision, check_valkey
@@ -55,11 +56,11 @@ class ServerOptions:
 
 def server(
     host: Annotated[str, typer.Option(envvar="HOST", help="Address that gRPC listens on.")] = "127.0.0.1",
-    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="gRPC; 0: any free port.")] = 50051,
+    grpc_port: GrpcPort = 50051,
     tls_cert: Annotated[
         Path | None, typer.Option(help="PEM file of the certificate chain: TLS. Reloaded when it changes.")
     ] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its private key.")] = None,
+    tls_key: TlsKey = None,
     client_ca: Annotated[
         Path | None, typer.Option(help="PEM file of authorities: every client must show a certificate of theirs.")
     ] = None,
@@ -69,9 +70,7 @@ def server(
     trusted_proxies: Annotated[
         str, typer.Option(metavar="CIDR,…", help="Networks that only proxies ending TLS, or a private network, reach.")
     ] = "",
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Listen beyond this machine without TLS; refused in production.")
-    ] = False,
+    insecure: Insecure = False,
     status_host: Annotated[str, typer.Option(help="Address of --status-port.")] = "127.0.0.1",
     status_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="HTTP port of /metrics and /health; unset: none.")
@@ -86,7 +85,7 @@ def server(
     jobs: Annotated[
         bool, typer.Option(help="Do the background work that is once per database here too; off where jobs does it.")
     ] = True,
-    ready_file: Annotated[Path | None, typer.Option(help="Write addresses here (mode 600) once it serves.")] = None,
+    ready_file: ReadyFile = None,
 ) -> None:
     """Serve gRPC against a PostgreSQL and a Valkey of your own (DATABASE_URL, REDIS_URL, JWT_SECRET).
 
