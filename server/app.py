@@ -26,7 +26,9 @@ from server.auth.sign_in import SignIn
 from server.auth.signing_keys import RELOAD_SECONDS
 from server.billing import leases
 from server.billing.adjustments import Adjustments
+from server.billing.nightly import LOOK_SECONDS, NightlyVerify
 from server.billing.reaper import Reaper
+from server.billing.seals import SEAL_SECONDS, seal
 from server.billing.service import BillingService
 from server.capabilities import Capabilities, Ground, signing_key_rotation
 from server.chat.chat_calls import ChatCalls
@@ -248,9 +250,13 @@ class Server:
         ]
 
 
-def shared_loops(ground: Ground) -> list[SharedLoop]:
+def shared_loops(ground: Ground) -> list[Loop | SharedLoop]:
     """The background work that one process of a database does at a time, whoever has it on: a server or `Jobs`."""
+    nightly = NightlyVerify(ground.database, ground.clock)
     return [
+        SharedLoop("seals", SEAL_SECONDS, seal),
+        # Takes its turn by itself: a check lasts longer than a transaction should.
+        Loop("nightly-verify", LOOK_SECONDS, nightly.look),
         SharedLoop("invalidation-sweep", _SWEEP_SECONDS, invalidation.sweep),
         SharedLoop("outbox-sweep", _SWEEP_SECONDS, outbox.sweep),
         SharedLoop("session-sweep", _SWEEP_SECONDS, auth_store.sweep),

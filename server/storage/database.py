@@ -48,7 +48,7 @@ POOL_SIZES: Final[Mapping[Role, int]] = {
     Role.APP: 8,
     Role.LOOKUP: 2,
     Role.METER: 1,
-    Role.KEEPER: 2,
+    Role.KEEPER: 3,
     Role.PLATFORM: 2,
 }
 """Most connections a process opens for each role. Writers are capped near 8: more of them only queue at the rows."""
@@ -227,6 +227,8 @@ def _connections(role: Role, url: str, size: int) -> Connections:
                 "role": role.value,
                 "application_name": "tollbridge",
                 "timezone": "UTC",
+                # Statements see what was committed before each of them: the ledger's locks and the sealer rely on it.
+                "default_transaction_isolation": "read committed",
                 # A statement that we stopped waiting for must not run on: its connection is closed, and the server
                 # looks whether we are still there. The keeper's checks read every row, however long it takes.
                 "client_connection_check_interval": "1s",

@@ -65,7 +65,8 @@ async def test_no_tenant_writes_into_another(identity: Identity) -> None:
     (mine, me), (theirs, them) = await people(identity)
     statements = (
         f"INSERT INTO membership VALUES ('{ids.uuid7()}', '{theirs}', '{me}', 'OWNER', now())",
-        f"INSERT INTO audit_entry VALUES ('{ids.uuid7()}', '{theirs}', 'USER', 'x', 'y', 'z', '', '', now())",
+        f"""INSERT INTO audit_entry (id, org_id, actor_kind, actor_id, action, subject, request_id, ip)
+            VALUES ('{ids.uuid7()}', '{theirs}', 'USER', 'x', 'y', 'z', '', '')""",
         f"INSERT INTO session VALUES ('{ids.uuid7()}', '{them}', '{mine}', now(), now(), NULL)",
         f"INSERT INTO app_user (id, email, name, create_time, update_time) VALUES ('{them}', 'x', 'x', now(), now())",
     )
