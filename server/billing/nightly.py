@@ -26,10 +26,10 @@ _DEAD_AFTER: Final = timedelta(hours=6)
 """A run that has not ended by then died with its process: the next process begins it again."""
 
 _OK: Final = Gauge(
-    "tollbridge_verify_ok", "1 where the last nightly check found the books right, else 0.", multiprocess_mode="max"
+    "tollbridge_verify_ok", "1 where the last nightly check found the books right, else 0.", multiprocess_mode="livemax"
 )
 _TIME: Final = Gauge(
-    "tollbridge_verify_time_seconds", "When the last nightly check ended, Unix time.", multiprocess_mode="max"
+    "tollbridge_verify_time_seconds", "When the last nightly check ended, Unix time.", multiprocess_mode="livemax"
 )
 
 Check = Callable[[Database, float], Awaitable[Report]]

@@ -98,10 +98,12 @@ ORDER BY 1, 2
 
 
 # Named query: seal_waiting. The oldest row that waits for its seal since more than a minute, by the last sign of life
-# of any server; it is the sealer's fault only where its mark has not moved for that long either.
+# of a server that ran for a minute: while nobody is there nothing is sealed, and a start catches up. A row is late only
+# where the sealer's mark has not moved for that long either.
 _WAITING: Final = """
 WITH clock AS (
-    SELECT (SELECT max(heartbeat_time) FROM process) - interval '60 seconds' AS latest,
+    SELECT (SELECT max(heartbeat_time) - interval '60 seconds' FROM process
+            WHERE heartbeat_time > start_time + interval '60 seconds') AS latest,
            coalesce((SELECT max(through_position) FROM seal_round), 0) AS sealed
 )
 SELECT '{chain}' AS chain, t.org_id, t.position, t.create_time, count(*) OVER () AS count, m.writers

@@ -355,6 +355,10 @@ async def test_what_waits_longer_than_a_minute_is_named(books: Books) -> None:
     await tamper(books, "UPDATE audit_entry SET create_time = now() - interval '2 minutes' WHERE org_id = $1", orgs[0])
     assert await check_waiting(books.database, CHAINS) is None, "no server ran since"
     await books.owner.execute("INSERT INTO process (id, host, lock_path) VALUES ($1, 'here', '')", uuid7())
+    await books.owner.execute("UPDATE seal_mark SET mark_time = now() - interval '2 hours'")
+    assert await check_waiting(books.database, CHAINS) is None, "the server has just been started"
+    await books.owner.execute("UPDATE process SET start_time = now() - interval '3 hours'")
+    await books.owner.execute("UPDATE seal_mark SET mark_time = now()")
     assert await check_waiting(books.database, CHAINS) is None, "the sealer was here just now"
     await books.owner.execute("UPDATE seal_mark SET mark_time = now() - interval '2 minutes'")
     found = await check_waiting(books.database, CHAINS)

@@ -129,6 +129,29 @@ def test_verify_finds_fresh_books_right_and_tampered_ones_wrong(database: TestDa
     assert "WRONG" in run(database, "verify", status=1).stdout
 
 
+def test_verify_shows_what_the_last_night_found(database: TestDatabase) -> None:
+    assert "no nightly run yet" in run(database, "verify", "--last", status=1).stderr
+
+    async def write(ok: bool, line: str) -> None:
+        connection = await asyncpg.connect(database.owner_url)
+        try:
+            await connection.execute(
+                "INSERT INTO verify_run VALUES ('2031-05-02', '2031-05-02 03:00+00', '2031-05-02 03:00:09+00', $1, $2)"
+                " ON CONFLICT (night) DO UPDATE SET ok = $1, lines = $2",
+                *(ok, [line]),
+            )
+        finally:
+            await connection.close()
+
+    asyncio.run(write(True, "ok    all of it"))
+    assert run(database, "verify", "--last").stdout.splitlines() == [
+        "Run of 2031-05-02 03:00:00 to 03:00:09 UTC",
+        "ok    all of it",
+    ]
+    asyncio.run(write(False, "WRONG all of it"))
+    assert "WRONG all of it" in run(database, "verify", "--last", status=1).stdout
+
+
 def test_no_database_at_all_is_said(tmp_path: Path) -> None:
     assert "There is no database" in run(None, "verify", "--data-dir", str(tmp_path), status=1).stderr
 

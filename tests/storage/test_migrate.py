@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 
 import asyncpg
 import pytest
+from alembic import command
+from alembic.config import Config
 
+from server.billing.seals import seal
 from server.storage import partitions, roles
 from server.storage.database import Role
 from server.storage.migrate import HEAD, current_revision, login_of, migrate
@@ -26,6 +29,38 @@ async def test_two_at_once_and_once_more_are_as_good_as_one(empty_database: Test
     await asyncio.gather(*(migrate(empty_database.owner_url, LOGIN, NOW) for _ in range(2)))
     await migrate(empty_database.owner_url, LOGIN, NOW)
     assert await current_revision(empty_database.url) == HEAD
+
+
+async def test_a_ledger_of_an_older_schema_gets_its_place_and_is_sealed(
+    empty_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+
+    def only_to_0002(config: Config, _revision: str) -> None:
+        upgrade(config, "0002")
+
+    monkeypatch.setattr(command, "upgrade", only_to_0002)
+    await migrate(empty_database.owner_url, LOGIN, NOW)
+    monkeypatch.undo()
+    connection = await asyncpg.connect(empty_database.owner_url)
+    try:
+        await connection.execute(
+            "INSERT INTO ledger_transfer (id, org_id, kind, debit_account, credit_account, amount, purpose)"
+            " SELECT gen_random_uuid(), '00000000-0000-0000-0000-000000000001', 'single', gen_random_uuid(),"
+            " gen_random_uuid(), i, 'adjustment' FROM generate_series(1, 100) i"
+        )
+        await connection.execute(
+            "INSERT INTO audit_entry (id, org_id, actor_kind, actor_id, action, subject, request_id, ip)"
+            " VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000001', 'SYSTEM', '', 'x', '', '', '')"
+        )
+        await migrate(empty_database.owner_url, LOGIN, NOW)
+        await connection.execute(f"SET ROLE {Role.KEEPER}")
+        async with connection.transaction():
+            await seal(connection)
+        counts = await connection.fetch("SELECT chain, row_count FROM seal ORDER BY chain")
+    finally:
+        await connection.close()
+    assert [tuple(row) for row in counts] == [("audit", 1), ("ledger", 100)]
 
 
 async def test_every_table_belongs_to_the_owner_and_every_tenant_table_is_forced(database: TestDatabase) -> None:
