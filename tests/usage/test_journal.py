@@ -164,6 +164,20 @@ async def test_a_full_disk_refuses_and_leaves_nothing_torn(journal: Journal) -> 
     await journal.close()
 
 
+async def test_a_torn_record_that_cannot_be_removed_hides_nothing(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, refused, later = uuid7(), uuid7(), uuid7()
+    journal.opened(opened(first))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", lambda _file, _length: os.close(-1))
+        with structlog.testing.capture_logs(), full_disk(journal.folder), pytest.raises(JournalFullError):
+            journal.opened(opened(refused))
+    journal.opened(opened(later))
+    assert [call.opened.call for call in read(journal.folder)] == [first.bytes, later.bytes]
+    await journal.close()
+
+
 async def test_a_disk_that_fails_makes_nothing_safe(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_file: int) -> None:
         raise OSError(5, "Input/output error")

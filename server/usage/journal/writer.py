@@ -151,10 +151,17 @@ class Journal:
             if written < len(content):
                 raise OSError(28, "a part of a record was written")
         except OSError as error:
-            # What was written of it would hide every record that follows.
-            os.ftruncate(self._file, self._length)
+            self._cut_off()
             raise self._refusal(error) from error
         self._length += written
+
+    def _cut_off(self) -> None:
+        """What was written of a record would hide every one that follows it."""
+        try:
+            os.ftruncate(self._file, self._length)
+        except OSError:
+            # It stays; the next record goes into another segment.
+            self._length = self._segment_bytes
 
     def _refusal(self, error: OSError) -> JournalFullError:
         _log.error("the journal takes no record", folder=str(self._folder), error=repr(error))
