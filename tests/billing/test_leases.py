@@ -146,6 +146,20 @@ async def test_what_is_idle_goes_back_and_what_calls_took_stays(books: Books) ->
     await books.assert_right()
 
 
+async def test_a_lease_that_stays_as_large_moves_nothing(books: Books) -> None:
+    org_id, one = await books.organization(promo=100_000), await holder(books)
+    hold = await one.reserve(org_id, 100)
+    assert hold.lease is not None
+    hold.lease.settle(100, 0)
+    before = await books.count("ledger_transfer")
+    books.clock.elapsed = 10
+    for _ in range(3):
+        await one.leases._begin_renewal(hold.lease)
+    assert await books.count("ledger_transfer") == before
+    assert hold.lease.good_until - books.clock.monotonic() > 57
+    await books.assert_right()
+
+
 async def test_a_starving_process_gets_what_others_can_spare(books: Books) -> None:
     org_id = await books.organization(promo=8_000)
     everybody: list[Leases] = []

@@ -149,11 +149,19 @@ BEGIN
         WHEN v_expire <= now() THEN 0
         ELSE greatest(least(p_delta, v_free / (4 * ledger_processes())), 0)
     END;
+    IF p_seconds > 0 THEN
+        v_lease.expire_time := least(now() + make_interval(secs => p_seconds), v_expire);
+    END IF;
+    seconds := extract(epoch FROM v_lease.expire_time - now());
+    available := v_free - delta;
+    IF delta = 0 AND v_rest > 0 THEN
+        UPDATE spend_lease SET expire_time = v_lease.expire_time WHERE id = p_id;
+        RETURN;
+    END IF;
     UPDATE ledger_account a SET debits_pending = a.debits_pending + delta WHERE a.id = v_lease.account_id;
     UPDATE ledger_account a SET credits_pending = a.credits_pending + delta WHERE a.id = v_lease.revenue_id;
     INSERT INTO ledger_transfer (id, org_id, kind, debit_account, credit_account, amount, pending_id, purpose)
     VALUES (p_void, p_org, 'void', v_lease.account_id, v_lease.revenue_id, v_rest, v_lease.pending_id, 'lease');
-    available := v_free - delta;
     IF v_rest + delta = 0 THEN
         DELETE FROM spend_lease WHERE id = p_id;
         seconds := 0;
@@ -161,13 +169,9 @@ BEGIN
     END IF;
     INSERT INTO ledger_transfer (id, org_id, kind, debit_account, credit_account, amount, purpose)
     VALUES (p_pending, p_org, 'pending', v_lease.account_id, v_lease.revenue_id, v_rest + delta, 'lease');
-    IF p_seconds > 0 THEN
-        v_lease.expire_time := least(now() + make_interval(secs => p_seconds), v_expire);
-    END IF;
     UPDATE spend_lease
     SET pending_id = p_pending, amount = v_rest + delta, drawn = 0, expire_time = v_lease.expire_time
     WHERE id = p_id;
-    seconds := extract(epoch FROM v_lease.expire_time - now());
 END $$;
 
 -- Opens the account that bears what comes in for a lease that is no more. Repeatable. Part of flush_calls.
