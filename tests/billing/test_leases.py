@@ -160,6 +160,16 @@ async def test_a_lease_that_stays_as_large_moves_nothing(books: Books) -> None:
     await books.assert_right()
 
 
+async def test_giving_everything_back_takes_no_longer_for_many(books: Books) -> None:
+    orgs, one = [await books.organization(promo=100_000) for _ in range(6)], await holder(books)
+    for org_id in orgs:
+        await one.reserve(org_id, 100)
+    async with books.owner.transaction():
+        await books.owner.execute("SELECT FROM ledger_account FOR UPDATE")
+        async with asyncio.timeout(5):
+            await one.leases.close()
+
+
 async def test_a_starving_process_gets_what_others_can_spare(books: Books) -> None:
     org_id = await books.organization(promo=8_000)
     everybody: list[Leases] = []
