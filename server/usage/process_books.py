@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import structlog
+
 from server.billing.holds import Holds
 from server.billing.leases import Leases
 from server.billing.processes import RunningProcess
@@ -15,7 +17,7 @@ from server.billing.reaper import Reaper
 from server.billing.reservations import Recalls, Reservations
 from server.foundation.clock import Clock
 from server.foundation.ids import NewId
-from server.storage.database import Database, Role
+from server.storage.database import Database, DatabaseUnavailableError, Role
 from server.storage.schedule import Loop
 from server.usage.call_book import CallBook
 from server.usage.flush import EndedCall, Flusher
@@ -27,6 +29,8 @@ _HEARTBEAT_SECONDS: Final = 3.0
 _REAP_SECONDS: Final = 10.0
 _TEND_SECONDS: Final = 1.0
 _STRAY_SECONDS: Final = 30.0
+
+_log = structlog.get_logger("usage")
 
 
 class ProcessBooks:
@@ -86,7 +90,12 @@ class ProcessBooks:
         await self.flush(seconds)
         await self.leases.close()
         await self._journal.close()
-        if await self._process.stop(done=self._journal.waiting == 0):
+        try:
+            gone = await self._process.stop(done=self._journal.waiting == 0)
+        except DatabaseUnavailableError as error:
+            _log.warning("this process is left for another to bury", process=str(self.process_id), error=repr(error))
+            return
+        if gone:
             await asyncio.to_thread(remove, self._journal.folder)
 
     async def _tend(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -17,6 +18,7 @@ from server.billing.reaper import Reaper
 from server.billing.reservations import Reservations
 from server.foundation.ids import uuid7
 from server.models.prices import TokenCounts
+from server.storage.database import Database, DatabaseUnavailableError
 from server.usage.call_book import CallBook
 from server.usage.flush import EndedCall, Flusher
 from server.usage.journal.writer import Journal
@@ -245,6 +247,48 @@ async def test_a_stop_keeps_the_journal_of_calls_that_are_in_no_database(books: 
 
     assert await books.count("usage_event", "ending = 'complete'") == 1
     assert await books.count("process") == 0
+
+
+async def test_a_stop_without_a_database_leaves_the_process_to_be_found(books: Books, folder: Path) -> None:
+    org_id = await books.organization(promo=100_000)
+    database = Leaving(books.database)
+    process = ProcessBooks(
+        database,  # type: ignore[arg-type]
+        folder,
+        folder / "journal",
+        books.clock,
+        uuid7,
+        _nobody_else,
+    )
+    await process.start()
+    await process.reservations.open(
+        org_id=org_id,
+        call_id=uuid7(),
+        model_id=MODEL,
+        amount=100,
+        expire_time=books.clock.now() + FAR,
+        detail=HoldDetail(MODEL, None, None, "req_test", False, books.clock.now()),
+    )
+    database.away = True
+
+    await process.stop(1.0)
+    await reap(books, folder)
+
+    assert (await books.balance(org_id)).reserved == 0
+    assert await books.count("process") == 0
+
+
+class Leaving:
+    """A database that goes away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.away = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.away:
+            raise DatabaseUnavailableError("away")
+        return getattr(self._database, name)
 
 
 async def _nobody_else() -> None:
