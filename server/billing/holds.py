@@ -24,7 +24,7 @@ _MOST: Final = 2**62
 """Nano-dollars that one hold can name, far beyond any balance."""
 
 _STATEMENT_SECONDS: Final = 2.0
-"""Longest wait for the hold's statement: a caller hears within seconds that the database hangs."""
+"""Longest wait for a connection and the hold's statement: a caller hears in time that the database hangs."""
 
 _NO_ACCOUNT: Final = UUID(int=0)
 
@@ -136,8 +136,11 @@ class Holds:
         return UnavailableError(f"no hold: {error}")
 
     async def _once(self, *arguments: object) -> asyncpg.Record:
-        async with self._database.statement() as transaction:
-            return await hold_store.hold(transaction, _STATEMENT_SECONDS, *arguments)
+        try:
+            async with asyncio.timeout(_STATEMENT_SECONDS), self._database.statement() as transaction:
+                return await hold_store.hold(transaction, _STATEMENT_SECONDS, *arguments)
+        except TimeoutError as error:
+            raise DatabaseUnavailableError("no answer to a hold") from error
 
     async def _opened_before(self, org_id: UUID, hold_id: UUID) -> asyncpg.Record:
         try:

@@ -11,10 +11,12 @@ A lease is given back when nothing was admitted for a while, when its time is ov
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+import asyncpg
 import structlog
 
 from server.billing import lease_metrics as metrics
@@ -173,8 +175,7 @@ class Leases:
         before, lease_id = self._clock.monotonic(), self._new_id()
         pending = transfer_ids.lease_id(org_id, lease_id, "pending")
         arguments = (org_id, lease_id, pending, self._process_id, model_id, amount, first_wanted(amount), LEASE_SECONDS)
-        async with self._database.statement() as transaction:
-            row = await lease_store.open_lease(transaction, _STATEMENT_SECONDS, *arguments)
+        row = await self._ask(lease_store.open_lease, *arguments)
         if row["amount"] is None:
             return None
         lease = Lease(
@@ -266,8 +267,12 @@ class Leases:
         """(change, available, seconds), or None where the lease is no more."""
         step = self._new_id()
         void, pending = (transfer_ids.lease_id(org_id, step, kind) for kind in ("void", "pending"))
-        async with self._database.statement() as transaction:
-            row = await lease_store.resize(
-                transaction, _STATEMENT_SECONDS, org_id, lease_id, void, pending, delta, seconds
-            )
+        row = await self._ask(lease_store.resize, org_id, lease_id, void, pending, delta, seconds)
         return None if row["delta"] is None else (row["delta"], row["available"], row["seconds"])
+
+    async def _ask(self, statement: Callable[..., Awaitable[asyncpg.Record]], *arguments: object) -> asyncpg.Record:
+        try:
+            async with asyncio.timeout(_STATEMENT_SECONDS), self._database.statement() as transaction:
+                return await statement(transaction, _STATEMENT_SECONDS, *arguments)
+        except TimeoutError as error:
+            raise DatabaseUnavailableError("no answer about a lease") from error

@@ -298,6 +298,16 @@ async def test_a_database_that_hangs_is_waited_for_once(books: Books) -> None:
                 await one.reserve(org_id, 100)
 
 
+async def test_a_database_that_hangs_is_waited_for_once_by_everybody(books: Books) -> None:
+    """More callers than connections: who gets one late has no second patience for its statement."""
+    orgs, one = [await books.organization(promo=250) for _ in range(20)], await holder(books)
+    async with books.owner.transaction():
+        await books.owner.execute("SELECT FROM ledger_account FOR UPDATE")
+        async with asyncio.timeout(3.5):
+            answers = await asyncio.gather(*(one.reserve(org_id, 100) for org_id in orgs), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {UnavailableError}
+
+
 async def test_a_lease_that_is_recalled_while_it_grows_is_given_back(books: Books) -> None:
     org_id, one = await books.organization(promo=100_000), await holder(books)
     running = await one.reserve(org_id, 100)

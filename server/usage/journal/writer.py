@@ -88,11 +88,13 @@ class Journal:
         """Waits until everything written so far is on the disk. Raises `JournalFullError` where the disk fails."""
         assert self._disk is not None, "the journal was started"
         self._check_open()
+        segment = self._segment
         try:
             await self._disk.synced()
         except OSError as error:
-            # The kernel forgets what it could not write: no later success says anything about this file.
-            self._length = self._segment_bytes
+            if segment == self._segment:
+                # The kernel forgets what it could not write: no later success says anything about this file.
+                self._length = self._segment_bytes
             raise self._refusal(error) from error
 
     def reopen(self, call: bytes) -> None:
