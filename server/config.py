@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import string
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from server.foundation import crash_points
 from server.mail.smtp_server import SmtpServer
 
 VERSION: Final = "0.1.0"
@@ -82,6 +84,12 @@ class EdgeSettings(BaseSettings):
         if problem:
             raise ValueError(f"{problem}; it needs at least 32 random characters")
         return value
+
+    @model_validator(mode="after")
+    def _nobody_kills_production(self) -> Self:
+        if self.production and os.environ.get(crash_points.VARIABLE):
+            raise ValueError(f"{crash_points.VARIABLE} is for tests: it kills the process, and production refuses it")
+        return self
 
     @property
     def production(self) -> bool:

@@ -14,6 +14,7 @@ import asyncpg
 from server.billing import hold_store, transfer_ids
 from server.billing.errors import BalanceInsufficientError, BalanceReservedError, NoSubscriptionError
 from server.billing.lease import Lease
+from server.foundation.crash_points import passing
 from server.rpc.errors import InternalError, UnavailableError
 from server.storage.database import Database, DatabaseUnavailableError
 
@@ -110,6 +111,7 @@ class Holds:
             await self._sleep(wait)
             row = await self._try(org_id, hold_id, *arguments, *about)
         _raise_refusal(row["outcome"], amount, row["available"])
+        passing("hold granted")
         return Hold(hold_id, org_id, row["account"], row["funding"], amount, row["available"] or 0, row["plan"])
 
     async def _try(self, org_id: UUID, hold_id: UUID, *arguments: object) -> asyncpg.Record:

@@ -24,6 +24,7 @@ from server.billing import lease_store, transfer_ids
 from server.billing.hold_store import LOST_RACES
 from server.billing.lease import LEASE_SECONDS, Lease, first_wanted
 from server.foundation.clock import Clock
+from server.foundation.crash_points import passing
 from server.foundation.ids import NewId
 from server.rpc.errors import UnavailableError
 from server.storage.database import Database, DatabaseUnavailableError, Role
@@ -176,6 +177,7 @@ class Leases:
         pending = transfer_ids.lease_id(org_id, lease_id, "pending")
         arguments = (org_id, lease_id, pending, self._process_id, model_id, amount, first_wanted(amount), LEASE_SECONDS)
         row = await self._ask(lease_store.open_lease, *arguments)
+        passing("lease granted")
         if row["amount"] is None:
             return None
         lease = Lease(

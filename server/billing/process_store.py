@@ -25,6 +25,9 @@ WHERE id = $1 AND NOT EXISTS (SELECT FROM open_hold WHERE process_id = $1)
 RETURNING id
 """
 
+# Whether there is a row.
+_EXISTS: Final = "SELECT EXISTS (SELECT FROM process WHERE id = $1)"
+
 # Every process but one, longest silent first.
 _LIST_OTHERS: Final = """
 SELECT id, host, lock_path, journal_path, heartbeat_time FROM process WHERE id <> $1 ORDER BY heartbeat_time
@@ -41,6 +44,12 @@ async def insert(
 async def delete_if_done(transaction: Transaction, process_id: UUID) -> bool:
     """Whether the row was removed, because no hold and no lease of it is open."""
     return await transaction.fetchval(_DELETE_IF_DONE, process_id) is not None
+
+
+async def exists(transaction: Transaction, process_id: UUID) -> bool:
+    """Whether the process has a row."""
+    found: bool = await transaction.fetchval(_EXISTS, process_id)
+    return found
 
 
 async def list_others(transaction: Transaction, own: UUID) -> Sequence[asyncpg.Record]:

@@ -19,6 +19,7 @@ from server.billing import process_store
 from server.storage.database import Database, Role
 
 HOST: Final = socket.gethostname()
+LOCK_SUFFIX: Final = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,17 @@ class RunningProcess:
         """`<folder>/<id>.lock`."""
         return lock_path(self._folder, self.id)
 
-    async def start(self, now: datetime) -> None:
-        """Takes the lock, then writes the row. Call before the first hold. Raises OSError, DatabaseUnavailableError."""
+    def lock(self) -> None:
+        """Takes the lock. Comes before everything that must be found should this process die. Raises OSError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    async def start(self, now: datetime) -> None:
+        """Writes the row, after taking the lock where `lock` has not. Call before the first hold. Raises OSError and
+        DatabaseUnavailableError."""
+        if self._lock is None:
+            self.lock()
         async with self._database.privileged(Role.KEEPER) as transaction:
             await process_store.insert(transaction, self.id, HOST, str(self.lock_path), self._journal_path, now)
 
@@ -105,7 +112,15 @@ class DeadProcess:
 
 def lock_path(folder: Path, process_id: UUID) -> Path:
     """Where the process of this id keeps its lock."""
-    return folder / f"{process_id}.lock"
+    return folder / f"{process_id}{LOCK_SUFFIX}"
+
+
+def process_of(path: Path) -> UUID | None:
+    """Whose lock this is; None for a file that is no process's lock."""
+    try:
+        return UUID(path.name.removesuffix(LOCK_SUFFIX))
+    except ValueError:
+        return None
 
 
 def prove_dead(folder: Path, row: ProcessRow) -> DeadProcess | None:

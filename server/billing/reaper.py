@@ -6,9 +6,9 @@ Silence alone proves nothing: only the lock of a dead process can be taken.
 from __future__ import annotations
 
 import traceback
-from collections.abc import MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 from uuid import UUID
@@ -18,11 +18,15 @@ import structlog
 
 from server.billing import hold_store, lease_store, process_store
 from server.billing.holds import HoldDetail
-from server.billing.processes import ProcessRow, prove_dead
+from server.billing.processes import HOST, LOCK_SUFFIX, ProcessRow, process_of, prove_dead
+from server.foundation.crash_points import passing
 from server.storage.database import Database, DatabaseUnavailableError, Role, Transaction
 
 GRACE: Final = timedelta(seconds=60)
 """How long a hold of our own has been seen expired before anything is done."""
+
+_YOUNG: Final = timedelta(seconds=15)
+"""A lock so old that no row tells of belongs to a process that never got one, or has none any more."""
 
 _BATCH: Final = 500
 
@@ -44,11 +48,11 @@ class AbandonedCalls(Protocol):
     """Settles what a dead process left behind; `usage` does, which billing knows nothing of."""
 
     async def replay(self, row: ProcessRow, now: datetime) -> bool:
-        """Settles what the process's journal says; False where it kept one that cannot be found."""
+        """Settles what the process's journal says; False where there is none, or it cannot be found."""
         ...
 
     def forget(self, row: ProcessRow) -> None:
-        """Removes the journal of a process that has nothing open any more."""
+        """Removes the journal of a process that has nothing open any more, if it has one."""
         ...
 
     async def close(self, transaction: Transaction, hold: AbandonedHold, now: datetime) -> None:
@@ -86,6 +90,7 @@ class Reaper:
             rows = await process_store.list_others(transaction, self._process_id)
         for row in rows:
             closed += await self._bury_or_log(ProcessRow(**dict(row)), now)
+        await self._bury_unknown({self._process_id, *(row["id"] for row in rows)}, now)
         return closed
 
     async def _close_lost(self, now: datetime) -> int:
@@ -121,14 +126,35 @@ class Reaper:
                 # Its calls are known on another volume only: until that is mounted, nothing of it is given back.
                 _log.warning("the journal of a dead process is not here", process=str(row.id), host=row.host)
                 return 0
+            passing("dead replayed")
             closed = await self._close_all(row.id, now)
             await self._close_leases(row.id)
             async with self._database.privileged(Role.KEEPER) as transaction:
                 gone = await process_store.delete_if_done(transaction, row.id)
+            passing("dead buried")
             if gone:
                 self._closer.forget(row)
                 dead.remove()
         return closed
+
+    async def _bury_unknown(self, known: Set[UUID], now: datetime) -> None:
+        """Removes the lock and the journal of processes that no row knows: killed before they had one, or buried by
+        somebody who was killed over it. Young ones may be about to have a row."""
+        for path in self._folder.glob(f"*{LOCK_SUFFIX}"):
+            process_id = process_of(path)
+            if process_id is None or process_id in known or now - _changed(path, now) < _YOUNG:
+                continue
+            row = ProcessRow(process_id, HOST, str(path), "", now)
+            dead = prove_dead(self._folder, row)
+            if dead is None:
+                continue
+            with dead:
+                async with self._database.privileged(Role.KEEPER) as transaction:
+                    if await process_store.exists(transaction, process_id):
+                        continue
+                await self._closer.replay(row, now)
+                self._closer.forget(row)
+                dead.remove()
 
     async def _close_leases(self, process_id: UUID) -> None:
         """Gives back what is left of them: what they owed was drawn by the replay."""
@@ -165,6 +191,14 @@ class Reaper:
 
 def _traceback(error: Exception) -> str:
     return "".join(traceback.format_exception(error))
+
+
+def _changed(path: Path, now: datetime) -> datetime:
+    """When the file was made; `now` where it is gone."""
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return now
 
 
 def _abandoned(row: asyncpg.Record) -> AbandonedHold:

@@ -36,6 +36,7 @@ from server.chat.tokenizers import Tokenizers
 from server.chat.unary_answer import read_answer
 from server.chat.upstream_body import build
 from server.foundation.clock import Clock
+from server.foundation.crash_points import passing
 from server.foundation.ids import NewId
 from server.models.catalogue import CallableModel, Catalogue, TokenCounts
 from server.models.errors import FreeModelsOnlyError, ModelNotFoundError
@@ -136,6 +137,7 @@ class ChatCall:
             if self._too_long:
                 raise ProviderTimeoutError(self._found.provider.name, _TOO_LONG) from error
             raise
+        passing("mid-stream")
         await self._before_handing_over()
         return payloads
 
@@ -143,7 +145,9 @@ class ChatCall:
         """Nothing is handed over that a crash would make us forget, and the end of it only once it is safe."""
         self._progress.note()
         if self._tally.done:
+            passing("last byte")
             await self._settle(COMPLETE, _OK)
+            passing("settled before answer")
 
     @property
     def _found(self) -> CallableModel:
@@ -194,6 +198,7 @@ class ChatCall:
             return
         self._stream = self._open_stream(model, admitted, self._upstream)
         self._first = await self._stream.read()
+        passing("first byte")
         await self._before_handing_over()
         # One alarm for all later reads: a timeout around each would cost a sixth of the chunk.
         self._alarm = asyncio.get_running_loop().call_later(self._seconds_left(), self._end_too_long)

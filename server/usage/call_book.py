@@ -10,6 +10,7 @@ import structlog
 
 from server.billing.holds import Hold, HoldDetail
 from server.billing.leases import Leases
+from server.foundation.crash_points import passing
 from server.models.prices import Price
 from server.rpc.errors import UnavailableError
 from server.usage.flush import EndedCall, Flusher
@@ -68,10 +69,12 @@ class CallBook:
             price=None if price is None else _price_of(price),
             profile=profile,
         )
+        passing("admitted")
         try:
             self._journal.opened(record)
         except JournalFullError as error:
             raise UnavailableError(str(error), retry_after=_RETRY_SECONDS) from error
+        passing("journal opened")
 
     def progress(self, call_id: UUID, output: int, reasoning: int) -> None:
         """So many tokens were handed over. A disk that takes no more is told of when the call is closed."""
@@ -120,17 +123,20 @@ class CallBook:
     async def _settle_hold(self, hold: Hold, ended: EndedCall) -> Settlement:
         await self._journaled(ended)
         settlement = await self._meter.settle(hold, ended.call)
+        passing("hold settled")
         self._journal.done(ended.call.id.bytes)
         return settlement
 
     async def _journaled(self, ended: EndedCall) -> bool:
         try:
             self._journal.closed(_closed(ended))
+            passing("journal closed")
             await self._journal.synced()
         except JournalFullError as error:
             _log.warning("an end was not journaled", call=str(ended.call.id), error=str(error))
             self._journal.reopen(ended.call.id.bytes)
             return False
+        passing("journal synced")
         self._journal.mark_safe(ended.call.id.bytes)
         return True
 

@@ -19,6 +19,7 @@ import structlog
 from server.billing import transfer_ids
 from server.billing.hold_store import LOST_RACES
 from server.foundation.clock import Clock
+from server.foundation.crash_points import passing
 from server.foundation.ids import NewId
 from server.storage.database import Database, DatabaseUnavailableError, Role, UnstorableTextError
 from server.usage import flush_metrics as metrics
@@ -194,6 +195,7 @@ class Flusher:
         for ended in batch:
             if ended.call.id not in refused:
                 self._flushed(ended)
+        passing("flush acknowledged")
         self._ended += len(batch)
         self._tell_readers()
 
@@ -248,8 +250,10 @@ class Flusher:
             for lease, org in orgs.items()
         ]
         rows = [_row(ended, raw_usage=raw_usage) for ended in batch]
+        passing("flush begun")
         async with self._database.statement(self._role) as transaction:
             result = await flush_store.flush(transaction, draws, rows)
+        passing("flush committed")
         metrics.count_flush(result["events"])
         if result["bad_debt"]:
             metrics.count_bad_debt(result["bad_debt"])

@@ -62,10 +62,8 @@ class InterruptedCalls:
 
     def _folder_of(self, row: ProcessRow) -> Path | None:
         """Its journal among ours first: a volume may be mounted elsewhere than where it was written."""
-        for folder in (self._journals / str(row.id), Path(row.journal_path)):
-            if row.journal_path and folder.is_dir():
-                return folder
-        return None
+        told = [Path(row.journal_path)] if row.journal_path else []
+        return next((folder for folder in (self._journals / str(row.id), *told) if folder.is_dir()), None)
 
     async def close(self, transaction: Transaction, hold: AbandonedHold, now: datetime) -> None:
         """Voids a hold that no journal knows, and writes an event without tokens, flagged `interrupted`."""

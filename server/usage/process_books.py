@@ -67,6 +67,8 @@ class ProcessBooks:
 
         Raises OSError and `DatabaseUnavailableError`.
         """
+        # In this order: whoever finds a row finds the journal, and whoever finds a journal finds the lock.
+        self._process.lock()
         self._journal.start()
         await self._process.start(self._clock.now())
 

@@ -190,3 +190,24 @@ async def test_a_hold_whose_answer_was_lost_is_given_back(books: Books, tmp_path
     await reaper.reap(now + 2 * GRACE)
     assert not holds.lost
     await books.assert_right()
+
+
+async def test_what_a_killed_start_left_is_removed_once_it_is_old(books: Books, tmp_path: Path) -> None:
+    """Killed before it had a row: nobody else would ever look at its lock and its journal."""
+    locks, journals = tmp_path / "processes", tmp_path / "journal"
+    locks.mkdir()
+    old, young, living = uuid7(), uuid7(), uuid7()
+    for process_id in (old, young, living):
+        (journals / str(process_id)).mkdir(parents=True)
+        (journals / str(process_id) / "000001.journal").touch()
+        lock_path(locks, process_id).touch()
+    now = books.clock.now()
+    reaper = Reaper(books.database, locks, books.process_id, abandoned(books, tmp_path), {})
+    with living_process(locks, living):
+        for process_id in (old, living):
+            os.utime(lock_path(locks, process_id), times=(now.timestamp() - 40, now.timestamp() - 40))
+        await reaper.reap(now)
+
+    left = {young, living}
+    assert {UUID(folder.name) for folder in journals.iterdir()} == left
+    assert set(locks.iterdir()) == {lock_path(locks, process_id) for process_id in left}

@@ -98,9 +98,9 @@ class Served:
         return found
 
 
-def command(data_dir: Path, ready: Path, *more: str) -> list[str]:
-    """`tollbridge serve` on free ports."""
-    serve = [sys.executable, "-P", "-m", "cli", "serve", "--data-dir", str(data_dir), "--ready-file", str(ready)]
+def command(data_dir: Path, ready: Path, *more: str, module: str = "cli") -> list[str]:
+    """`tollbridge serve` on free ports; `module` is what runs the command line."""
+    serve = [sys.executable, "-P", "-m", module, "serve", "--data-dir", str(data_dir), "--ready-file", str(ready)]
     return [*serve, "--http-port", "0", "--grpc-port", "0", *more]
 
 
@@ -145,15 +145,18 @@ def provider_in_thread() -> Iterator[ProviderDouble]:
 
 
 @contextmanager
-def running(folder: Path, *options: str, models: str = "", **variables: str) -> Iterator[Served]:
-    """The product on a fresh data directory below `folder`, with more options of `serve`, models and variables."""
+def running(folder: Path, *options: str, models: str = "", module: str = "cli", **variables: str) -> Iterator[Served]:
+    """The product on a fresh data directory below `folder`, with more options of `serve`, models and variables.
+
+    `module` runs the command line, where it is not to be run as it is.
+    """
     data_dir, ready, log = folder / "data", folder / "ready.json", folder / "serve.log"
     with provider_in_thread() as double:
         config = folder / "config.toml"
         config.write_text(CONFIG.format(url=double.url) + models)
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command(data_dir, ready, "--config", str(config), *options),
+                command(data_dir, ready, "--config", str(config), *options, module=module),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -9,6 +9,7 @@ from server.chat.errors import ProviderError, ProviderFailedError, ProviderTimeo
 from server.chat.event_stream import DONE, EventSplitter, EventTooLargeError
 from server.chat.providers.failures import excerpt, failure, without_credential
 from server.chat.providers.transport import Response, Transport, TransportError, TransportTimeoutError
+from server.foundation.crash_points import passing
 from server.models.models import Provider
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
@@ -36,6 +37,7 @@ class OpenAIProvider:
             response = await self._transport.post(f"{provider.base_url}/chat/completions", headers, body, on_sent)
         except TransportError as error:
             raise _broken(provider, error) from error
+        passing("upstream answered")
         answer = OpenAIAnswer(provider, response)
         try:
             await answer.check(streams)

@@ -8,7 +8,8 @@
         assert request.closed_by is Party.CLIENT
         assert len(request.tokens) < 50
 
-What a request gets: the first script queued by `next`, else the one set for its model by `when`, else the default.
+What a request gets: what `choose` says of its body, else the first script queued by `next`, else the one set for its
+model by `when`, else the default.
 """
 
 from tests.support.provider_double.record import Party, Request

@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 
 from aiohttp import web
@@ -30,6 +30,8 @@ class ProviderDouble:
         self.models: list[str] = ["gpt-double"]
         self._queue: deque[Script] = deque()
         self._by_model: dict[str, Script] = {}
+        self.choose: Callable[[Mapping[str, Any]], Script | None] = lambda _: None
+        """Asked with each chat request's body before anything else; None leaves it to the queue."""
         self._arrived = asyncio.Condition()
         self._runner: web.AppRunner | None = None
         self._port = 0
@@ -78,7 +80,7 @@ class ProviderDouble:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         record = await self._record(request)
         body = record.json
-        script = self._queue.popleft() if self._queue else self._by_model.get(body.get("model", ""), self.default)
+        script = self.choose(body) or self._next_script(body)
         try:
             return await self._follow(script, ChatAnswer(script, body, len(self.requests)), record, request)
         except (asyncio.CancelledError, ConnectionError):
@@ -86,6 +88,9 @@ class ProviderDouble:
             raise
         finally:
             record.end(Party.DOUBLE, time.monotonic())
+
+    def _next_script(self, body: Mapping[str, Any]) -> Script:
+        return self._queue.popleft() if self._queue else self._by_model.get(body.get("model", ""), self.default)
 
     async def _record(self, request: web.Request) -> Request:
         headers = {name.lower(): value for name, value in request.headers.items()}

@@ -14,6 +14,7 @@ from typing import Final
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from server.chat.providers.transport import TransportError, TransportTimeoutError
+from server.foundation.crash_points import passing
 
 MAX_FRUITLESS_BYTES: Final = 64 * 1024
 _HIGH_WATER_BYTES: Final = 64 * 1024
@@ -101,6 +102,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(head + body)
         else:
             await self._send_pieces(self._transport, head, body)
+        passing("upstream sent")
         while not self.head_came:
             if self._error is not None:
                 raise self._error
