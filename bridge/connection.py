@@ -111,7 +111,12 @@ class Connection(RequestHandler):
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> StreamResponse:
-        """Answers what aiohttp could not parse or what broke outside the bridge's handler; both end the connection."""
+        """Answers what aiohttp could not parse or what broke outside the bridge's handler; both end the connection.
+
+        A reader that left, or that was cut because its stream broke, is no fault to log and cannot be told anything.
+        """
+        if isinstance(exc, ConnectionError):
+            raise exc
         if status >= 500:
             _logger.error("A request broke outside its handler", exc_info=exc)
         if request.writer.output_size > 0:
