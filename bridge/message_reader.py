@@ -26,10 +26,11 @@ _NULL = "google.protobuf.NullValue"
 
 
 class FieldProblem(ValueError):
-    """A value that cannot be read. `field` is its path in the request, "" for the whole; the text may be shown."""
+    """A value that cannot be read. `field` is its path in the request, "" for all of it; the text may be shown."""
 
-    def __init__(self, field: str, description: str) -> None:
-        super().__init__(f"{field} {description}." if field else f"The body {description}.")
+    def __init__(self, field: str, description: str, whole: str = "The body") -> None:
+        """`whole` is what the description is about where no field is named."""
+        super().__init__(f"{field or whole} {description}.")
         self.field = field
         self.description = description
 

@@ -66,9 +66,9 @@ def split_query(query: str) -> Iterator[tuple[str, str]]:
     try:
         yield from parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except UnicodeError:
-        raise FieldProblem("", "has a query that is not valid UTF-8") from None
+        raise FieldProblem("", "is not valid UTF-8", "The query") from None
     except ValueError:
-        raise FieldProblem("", f"has a query of more than {MAX_PARAMETERS} parameters") from None
+        raise FieldProblem("", f"has more than {MAX_PARAMETERS} parameters", "The query") from None
 
 
 def _find(message: Message, name: str, rules: ReadRules) -> list[FieldDescriptor]:

@@ -153,7 +153,10 @@ async def _probe_one(target: Target, shown: str, seconds: float) -> bool:
 def _unreachable(text: str, shown: str) -> bool:
     """False for servers that are only away. Raises `TargetError` for what waiting will not mend."""
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        raise TargetError(f"--target {shown}: the server's certificate is not signed by an authority of --target-ca.")
+        raise TargetError(
+            f"--target {shown}: the server's certificate is not signed by an authority of --target-ca "
+            "(without that option: of the system's)."
+        )
     if "Hostname Verification" in text:
         raise TargetError(f"--target {shown}: the server's certificate has another name; --target-name can say which.")
     if "WRONG_VERSION_NUMBER" in text:

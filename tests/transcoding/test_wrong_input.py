@@ -91,8 +91,8 @@ _WRONG_QUERIES = [
     ("colour=9", "colour", "must be one of"),
     ("moment=x", "moment", "must be an RFC 3339 time"),
     ("id=%00", "id", "must not hold a NUL character"),
-    ("id=%ff", None, "has a query that is not valid UTF-8"),
-    ("&".join(["int32s=1"] * 1001), None, "has a query of more than 1000 parameters"),
+    ("id=%ff", None, "The query is not valid UTF-8."),
+    ("&".join(["int32s=1"] * 1001), None, "The query has more than 1000 parameters."),
 ]
 
 
