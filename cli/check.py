@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from cli import alias_files
+from cli import alias_files, journal_folder
 from cli.alias_files import AliasError
 from cli.embedded.model import MODEL_NAME
 from cli.launch import Launch
@@ -24,6 +24,7 @@ def main() -> int:
     launch = Launch.from_environment()
     try:
         settings = config.load()
+        journal_folder.check(settings.journal_dir)
         alias_files.check(settings.aliases)
         read_pair(launch.tls_cert, launch.tls_key)
         if launch.config_file is not None:

@@ -14,9 +14,10 @@ from cli import log, process
 from cli.serve import CHECKOUT_DATA
 from cli.server import REFUSALS
 from cli.status_port import status_port
-from cli.storage_checks import check_database, check_revision
+from cli.storage_checks import check_database, check_revision, check_root_secret
 from server import config
 from server.app import Ground, Jobs
+from server.auth.signing_keys import SigningKeys
 from server.config import Settings
 
 
@@ -71,6 +72,8 @@ async def work(options: JobsOptions, settings: Settings, stop: asyncio.Event) ->
     ground = await Ground.open(settings, root, options.database_url, options.redis_url)
     logger = structlog.get_logger("jobs")
     try:
+        # It makes signing keys when their time comes; by another root secret no server could open them.
+        await check_root_secret(SigningKeys(ground.database, ground.root.sealer("signing-key"), ground.clock))
         running = Jobs(ground, options.data_dir)
         running.start()
         try:

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import structlog
 import typer
 
-from cli import log, models_to_apply, process
+from cli import journal_folder, log, models_to_apply, process
 from cli.edge_options import GrpcPort, Insecure, ReadyFile, TlsKey
 from cli.serve import CHECKOUT_DATA
 from cli.status_port import status_port
@@ -128,6 +128,7 @@ async def serve(options: ServerOptions, settings: Settings, stop: asyncio.Event)
         production=settings.production,
     )
     door = _door(options, tls)
+    journal_folder.check(settings.journal_dir)
     await check_database(options.database_url, settings.production)
     await check_valkey(options.redis_url)
     await check_revision(options.database_url)

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from server.app import Capabilities, Ground
-from server.auth.signing_keys import ensure_signing_key
+from server.auth.signing_keys import SigningKeys, ensure_signing_key
 from server.foundation.secrets import SealBrokenError
 from server.storage.migrate import HEAD, current_revision
 from server.storage.roles import OWNER
@@ -84,8 +84,13 @@ async def check_contents(ground: Ground, capabilities: Capabilities) -> None:
     if not await capabilities.subscriptions.default_plan_exists():
         raise PreparationError(f"TOLLBRIDGE_DEFAULT_PLAN: there is no plan {ground.settings.default_plan!r}.")
     await ensure_signing_key(ground.database, ground.root.sealer("signing-key"), ground.clock, ground.random_bytes)
+    await check_root_secret(capabilities.signing_keys)
+
+
+async def check_root_secret(signing_keys: SigningKeys) -> None:
+    """Reads the signing keys, which only the root secret that they were made with opens. Raises `PreparationError`."""
     try:
-        await capabilities.signing_keys.load()
+        await signing_keys.load()
     except SealBrokenError as error:
         raise PreparationError(
             "JWT_SECRET: this database was made with another root secret (JWT_SECRET, or DATA/secret where that is not "

@@ -130,6 +130,7 @@ def test_a_bridge_may_start_before_its_server(bridge: Start) -> None:
     [
         ("server", "DATABASE_URL", {}, 2, "DATABASE_URL is not set"),
         ("server", "", {"BRIDGE_SECRET": "short"}, 2, "BRIDGE_SECRET: is shorter than 32 characters"),
+        ("server", "", {"JOURNAL_DIR": "/proc/nowhere"}, 1, "JOURNAL_DIR: /proc/nowhere cannot be written"),
         ("server", "", {}, 1, "run `tollbridge migrate`"),
         ("jobs", "", {}, 1, "run `tollbridge migrate`"),
     ],
@@ -148,3 +149,14 @@ def test_what_a_server_and_jobs_need_is_named(
     found.pop(without, None)
     status, said = refused(folder, "process", command, "--data-dir", str(folder), **found)
     assert (status, sentence in said, "Traceback" in said) == (expected, True, False), said
+
+
+def test_jobs_work_only_by_the_root_secret_of_their_database(
+    folder: Path, server: Start, variables: dict[str, str]
+) -> None:
+    """They make signing keys when these are due, and no server could open one that another secret sealed."""
+    with server("server"):
+        pass
+    another = {**variables, "JWT_SECRET": split.ROOT_SECRET[::-1]}
+    status, said = refused(folder, "jobs", "jobs", "--data-dir", str(folder / "data"), **another)
+    assert (status, "made with another root secret" in said, "Traceback" in said) == (1, True, False), said
