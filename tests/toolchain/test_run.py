@@ -10,7 +10,20 @@ import pytest
 
 from tests.toolchain.checkout import CHECKOUT, MadeUpCheckout
 
-TASKS = ("serve", "test", "check", "generate", "fmt", "migrate", "bench", "browser", "image", "lock", "release-image")
+TASKS = (
+    "serve",
+    "test",
+    "check",
+    "generate",
+    "fmt",
+    "migrate",
+    "bench",
+    "chaos",
+    "browser",
+    "image",
+    "lock",
+    "release-image",
+)
 CALLED = "bootstrap was called"
 
 
