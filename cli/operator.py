@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Final, NoReturn, TypeVar
 from uuid import UUID
 
+import asyncpg
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -30,6 +31,7 @@ DEFAULT_DATA_DIR: Final = CHECKOUT_DATA
 
 _UNUSED_BUS: Final = "unix:///nonexistent/valkey.sock"
 _Result = TypeVar("_Result")
+_OLD_SCHEMA: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)
 
 
 def run(data_dir: Path, work: Callable[[Ground, Capabilities], Awaitable[_Result]]) -> _Result:
@@ -41,6 +43,8 @@ def run(data_dir: Path, work: Callable[[Ground, Capabilities], Awaitable[_Result
         fail(error.public)
     except (EmbeddedServiceError, DatabaseUnavailableError, config.SettingsError) as error:
         fail(str(error))
+    except _OLD_SCHEMA as error:
+        fail(f"The database lacks what this version has ({error}). Run `tollbridge migrate`.")
 
 
 def fail(text: str) -> NoReturn:

@@ -6,13 +6,14 @@ import asyncio
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from server.storage.migrate import HEAD
-from tests.support.databases import TestDatabase
+from server.storage.migrate import HEAD, migrate
+from tests.support.databases import LOGIN, TestDatabase
 from tests.support.served import environment
 
 SECRET = "Zk3vQ9rT1mXw7LbN5cJd8HfGyPqSaUeo0i"
@@ -166,3 +167,8 @@ def test_leases_are_listed_and_a_wrong_one_is_named(database: TestDatabase) -> N
     assert "is no lease's id" in run(database, "leases", "forfeit", "x", status=1).stderr
     unknown = "lease_00000000000000000000000001"
     assert f"There is no lease {unknown}" in run(database, "leases", "forfeit", unknown, status=1).stderr
+
+
+def test_an_older_schema_is_said_and_how_to_renew_it(empty_database: TestDatabase) -> None:
+    asyncio.run(migrate(empty_database.owner_url, LOGIN, datetime.now(UTC), "0001"))
+    assert "Run `tollbridge migrate`" in run(empty_database, "leases", "list", status=1).stderr
