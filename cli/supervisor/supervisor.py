@@ -62,6 +62,7 @@ class Supervisor:
             self._progress.failure(f"{error.filename or 'The system'}: {error.strerror}.")
         finally:
             self._stop()
+            _leave_output()
         return status
 
     def _start(self) -> None:
@@ -198,3 +199,12 @@ class Supervisor:
 
 def _until(moment: float | None) -> float | None:
     return None if moment is None else max(0.0, moment - time.monotonic())
+
+
+def _leave_output() -> None:
+    """Brings out what is left to say. A terminal that was closed takes nothing more, and Python would end with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -344,7 +344,9 @@ async def test_a_bill_that_cannot_be_counted_is_settled_by_bytes(
 async def test_a_provider_that_exceeds_the_maximum_cannot_overcharge(
     bench: Workbench, provider: ProviderDouble, streams: bool
 ) -> None:
-    provider.next(Script(tokens=500, prompt_tokens=1000, usage=Usage.TENFOLD, ignores_maximum=True))
+    # Slowly enough that the provider is not done before it is cut.
+    script = Script(tokens=500, interval=0.002, prompt_tokens=1000, usage=Usage.TENFOLD, ignores_maximum=True)
+    provider.next(script)
     body = ask(stream=streams, max_tokens=5)
     answer = await bench.chat(body)
     event = await bench.event()
