@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
@@ -84,22 +85,29 @@ def _converse(runner: asyncio.Runner, talk: Conversation) -> None:
     import readline  # noqa: F401, PLC0415
 
     _say(f"{talk.model}. /help lists the commands.")
-    while True:
-        try:
-            line = input(_PROMPT).strip()
-        except (EOFError, KeyboardInterrupt):
-            print()
-            break
-        if line in ("/quit", "/exit"):
-            break
-        if not line:
-            continue
-        try:
-            runner.run(talk.command(line) if line.startswith("/") else talk.ask(line))
-        except TalkError as error:
-            print(error, file=sys.stderr)
+    # Also between an answer's cost and the next prompt: a Ctrl-C that stops no answer leaves, wherever it arrives.
+    with suppress(KeyboardInterrupt):
+        while _turn(runner, talk):
+            pass
     if talk.answers:
         _say(talk.total())
+
+
+def _turn(runner: asyncio.Runner, talk: Conversation) -> bool:
+    """One line and what it asks for; whether the conversation goes on. Raises KeyboardInterrupt."""
+    try:
+        line = input(_PROMPT).strip()
+    except (EOFError, KeyboardInterrupt):
+        print()
+        return False
+    if line in ("/quit", "/exit"):
+        return False
+    try:
+        if line:
+            runner.run(talk.command(line) if line.startswith("/") else talk.ask(line))
+    except TalkError as error:
+        print(error, file=sys.stderr)
+    return True
 
 
 def _printer() -> Callable[[], Printer]:
