@@ -27,6 +27,7 @@ from server.storage.database import Database, Role, Transaction
 
 REFRESH_PREFIX: Final = "tbr_"
 _REFRESH_BYTES: Final = 32
+_REFRESH_TOKEN: Final = "refresh token"
 
 RandomBytes = Callable[[int], bytes]
 """Unpredictable bytes, for instance `os.urandom`."""
@@ -85,12 +86,13 @@ class SessionBook:
             owner = await store.lookup_refresh_token(statement, digest)
         if owner is None:
             await self._throttle.take([self._throttle.address(context.origin.ip)])
-            raise CredentialInvalidError("no such refresh token")
+            raise CredentialInvalidError("no such refresh token", _REFRESH_TOKEN)
         async with self._database.registration(owner.org_id, owner.user_id) as transaction:
             opened = await self._traded(transaction, context, digest, owner)
         if opened is None:
             self._checker.forget(str(owner.session_id))
-            raise CredentialInvalidError(f"the refresh token was used, or session {owner.session_id} is over")
+            why = f"the refresh token was used, or session {owner.session_id} is over"
+            raise CredentialInvalidError(why, _REFRESH_TOKEN)
         return Refreshed(opened, owner.user_id, owner.org_id)
 
     async def end(self, context: CallContext) -> None:

@@ -220,8 +220,8 @@ class CredentialInvalidError(ApiError):
 
     reason = ErrorReason.ERROR_REASON_CREDENTIAL_INVALID
 
-    def __init__(self, internal: str = "") -> None:
-        super().__init__("The API key or access token is not valid.", internal=internal)
+    def __init__(self, internal: str = "", credential: str = "API key or access token") -> None:
+        super().__init__(f"The {credential} is not valid.", internal=internal)
 
 
 class PermissionDeniedError(ApiError):
