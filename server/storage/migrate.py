@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from server.storage import partitions, roles
 from server.storage.database import Role
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The revision that this code works with."""
 
 _LOCK: Final = 0x746F6C6C

@@ -1,4 +1,4 @@
-"""A database of the first revision, with money, keys and calls in it, is as good as a new one after the upgrade."""
+"""A database of an earlier revision, with money, keys and calls in it, is as good as a new one after the upgrade."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+import pytest
 
 from server.billing import transfer_ids
 from server.billing.balances import load
@@ -48,8 +49,8 @@ def call_of(org_id: UUID, call_id: UUID, price: Price) -> MeteredCall:
 
 
 async def fill(owner: asyncpg.Connection) -> tuple[UUID, UUID, Price]:
-    """An organization with 1,000 nano-dollars, a key, a call that was settled and one that is held; by the first
-    revision's own functions."""
+    """An organization with 1,000 nano-dollars, a key, a call that was settled and one that is held; by
+    functions that every revision has."""
     org_id, now = uuid7(), NOW
     await owner.execute(
         "INSERT INTO provider (name, kind, base_url, sealed_credential, create_time, update_time)"
@@ -103,8 +104,9 @@ async def spend(owner: asyncpg.Connection, org_id: UUID, price: Price) -> UUID:
     return calls[1]
 
 
-async def test_money_calls_and_keys_outlive_the_upgrade(empty_database: TestDatabase) -> None:
-    await migrate(empty_database.owner_url, LOGIN, NOW, "0001")
+@pytest.mark.parametrize("revision", ["0001", "0003"])
+async def test_money_calls_and_keys_outlive_the_upgrade(empty_database: TestDatabase, revision: str) -> None:
+    await migrate(empty_database.owner_url, LOGIN, NOW, revision)
     owner = await asyncpg.connect(empty_database.owner_url)
     try:
         org_id, held_call, price = await fill(owner)
