@@ -31,6 +31,7 @@ from bridge.errors import (
     InternalError,
     InvalidRequest,
     MethodNotAllowed,
+    Overloaded,
     RouteNotFound,
     ShuttingDown,
 )
@@ -75,10 +76,15 @@ class Bridge:
         now: Callable[[], datetime] = _utc_now,
         policy: Policy = OWN,
         aliases: Aliases | None = None,
+        overloaded: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Raises `RouteConflict` or `ProxyError`; the texts are for the operator."""
+        """`overloaded` is asked at the beginning of each call whether it is to be turned away.
+
+        Raises `RouteConflict` or `ProxyError`; the texts are for the operator.
+        """
         self._settings = settings
         self._policy = policy
+        self._overloaded = overloaded
         self._new_request_id = new_request_id
         self._meters = meters
         self._live: set[EventStream] = set()
@@ -87,7 +93,8 @@ class Bridge:
         self._cross_origin = CrossOrigin(settings.cors_origins)
         health = HealthPages(caller, settings.version, now, Dependencies.of(caller, catalog))
         describe = partial(openapi.write, aliases, catalog) if aliases else None
-        pages = _pages(settings, health, render_metrics, policy.pages_prefix, describe)
+        pages = list(_pages(settings, health, render_metrics, policy.pages_prefix, describe))
+        self._page_handlers = frozenset(page.target for page in pages)
         endpoints = _endpoints(catalog, caller, settings, self._live, policy)
         others = alias_routes(aliases, AliasGround(caller, settings, self._live, now)) if aliases else ()
         self._router: Router[Handler] = Router([*pages, *endpoints, *others], path_before_verb=policy.path_before_verb)
@@ -177,6 +184,9 @@ class Bridge:
         if found is None:
             raise RouteNotFound()
         if found.target is not None:
+            # Health and metrics answer at all times: those who look there want to know.
+            if found.target not in self._page_handlers and self._overloaded():
+                raise Overloaded()
             return await found.target(exchange, found.variables)
         if request.method == "OPTIONS":
             return self._answer_options(exchange, found.allowed)

@@ -147,6 +147,16 @@ class ShuttingDown(BridgeError):
         super().__init__("The server restarts. Try again.")
 
 
+class Overloaded(BridgeError):
+    """503: this process has more to do than it can, and did not look at the request."""
+
+    reason = "OVERLOADED"
+    rule = rule_of(ErrorReason.ERROR_REASON_OVERLOADED)
+
+    def __init__(self) -> None:
+        super().__init__("The server is overloaded. Try again.", headers={"retry-after": "1", "retry-after-ms": "1000"})
+
+
 class InternalError(BridgeError):
     """500: something broke on our side; the request id finds it in the log."""
 

@@ -101,6 +101,7 @@ def bridge(
         cors_origins=settings.cors_origins,
         aliases=names_of(aliases) or settings.aliases,
         drain_seconds=settings.drain_seconds,
+        shed_after_seconds=settings.shed_after_milliseconds / 1000,
         version=config.VERSION,
         new_request_id=lambda: ids.to_text(ids.REQUEST, ids.uuid7()),
     )

@@ -29,6 +29,7 @@ from bridge.target import Target, TargetError, grpc_name, probe
 from cli import alias_files, process
 from cli.alias_files import AliasError
 from cli.foreign_options import Foreign
+from cli.overload import Overload
 from cli.supervisor.exposure import check_exposure, reachable_host
 from cli.supervisor.ports import listen
 from cli.tls.certificate import TlsError, read_authorities
@@ -62,6 +63,7 @@ class BridgeOptions:
     cors_origins: tuple[str, ...]
     aliases: tuple[str, ...]
     drain_seconds: float
+    shed_after_seconds: float
     version: str
     new_request_id: Callable[[], str]
     foreign: Foreign | None = None
@@ -178,6 +180,7 @@ def _bridge(options: BridgeOptions, catalog: Catalog, caller: GrpcCaller, policy
             meters=Meters(prometheus_client.REGISTRY),
             policy=policy,
             aliases=alias_files.load(options.aliases, catalog) if options.foreign is None else None,
+            overloaded=Overload(options.shed_after_seconds),
         )
     except RouteConflict as error:
         if options.foreign is None:

@@ -14,6 +14,7 @@ import typer
 
 from cli import journal_folder, log, models_to_apply, process
 from cli.edge_options import GrpcPort, Insecure, ReadyFile, TlsKey
+from cli.overload import Overload
 from cli.serve import CHECKOUT_DATA
 from cli.status_port import status_port
 from cli.storage_checks import PreparationError, check_contents, check_database, check_revision, check_valkey
@@ -167,7 +168,10 @@ async def _running(options: ServerOptions, settings: Settings, door: GrpcDoor) -
             await check_contents(ground, capabilities)
             if options.config_file is not None:
                 await models_to_apply.apply_file(options.config_file, ground)
-            running = Server(ground, capabilities, options.data_dir, door=door, run_jobs=options.jobs)
+            overload = Overload(settings.shed_after_milliseconds / 1000)
+            running = Server(
+                ground, capabilities, options.data_dir, door=door, run_jobs=options.jobs, overloaded=overload
+            )
             port = await running.start(f"{_bracketed(options.host)}:{options.grpc_port}")
             try:
                 yield running, port

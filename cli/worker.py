@@ -28,6 +28,7 @@ from bridge.settings import BridgeSettings
 from cli import alias_files, log, metrics
 from cli.in_process_caller import InProcessCaller
 from cli.launch import Launch
+from cli.overload import Overload
 from cli.tls.certificate import TlsError
 from cli.tls.contexts import grpc_credentials, http_context
 from cli.tls.live_certificate import LiveCertificate, followed, read_pair
@@ -62,10 +63,11 @@ async def serve(launch: Launch, settings: Settings) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     tls = read_pair(launch.tls_cert, launch.tls_key)
+    overload = Overload(settings.shed_after_milliseconds / 1000)
     async with (
         followed(tls),
-        running_server(launch, settings, tls) as server,
-        running_bridge(launch, settings, server, tls),
+        running_server(launch, settings, tls, overload) as server,
+        running_bridge(launch, settings, server, tls, overload),
     ):
         _settle_memory()
         structlog.get_logger("worker").debug("serving", http_port=launch.http_port, grpc_port=launch.grpc_port)
@@ -77,14 +79,16 @@ async def serve(launch: Launch, settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def running_server(launch: Launch, settings: Settings, tls: LiveCertificate | None) -> AsyncIterator[Server]:
+async def running_server(
+    launch: Launch, settings: Settings, tls: LiveCertificate | None, overload: Overload
+) -> AsyncIterator[Server]:
     """The server with its gRPC port. Its end waits for settlements, so it must come after the bridge's."""
     root = config.root_secret(settings, launch.secret_file)
     ground = await Ground.open(settings, root, launch.database_url, launch.redis_url)
     try:
         capabilities = Capabilities(ground)
         door = GrpcDoor(credentials=None if tls is None else grpc_credentials(tls), processes=launch.workers)
-        server = Server(ground, capabilities, launch.data_dir, door=door)
+        server = Server(ground, capabilities, launch.data_dir, door=door, overloaded=overload)
         await server.start(f"{_bracketed(launch.host)}:{launch.grpc_port}")
         try:
             yield server
@@ -97,7 +101,7 @@ async def running_server(launch: Launch, settings: Settings, tls: LiveCertificat
 
 @asynccontextmanager
 async def running_bridge(
-    launch: Launch, settings: Settings, server: Server, tls: LiveCertificate | None
+    launch: Launch, settings: Settings, server: Server, tls: LiveCertificate | None, overload: Overload
 ) -> AsyncIterator[Bridge]:
     """The bridge on the supervisor's listening socket. At its end both transports drain at once."""
     caller = InProcessCaller(server.methods, server.pipeline, server.clock, server.ready)
@@ -115,6 +119,7 @@ async def running_bridge(
         render_metrics=partial(metrics.render, launch.metrics_dir),
         meters=Meters(prometheus_client.REGISTRY),
         aliases=alias_files.load(settings.aliases, catalog),
+        overloaded=overload,
     )
     assert launch.http_fd is not None, "the supervisor hands the socket over"
     await bridge.start(socket.socket(fileno=launch.http_fd), None if tls is None else http_context(tls))

@@ -7,7 +7,7 @@ line uses it), `Server` the pipeline with its gRPC port and background loops.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -93,8 +93,10 @@ class Server:
         *,
         door: GrpcDoor | None = None,
         run_jobs: bool = True,
+        overloaded: Callable[[], bool] = lambda: False,
     ) -> None:
         """Makes client sessions, so it wants the running event loop. `data_dir` holds the processes' locks.
+        `overloaded` is asked at the beginning of each gRPC call whether it is to be turned away.
 
         Without `run_jobs` the work that is once per database is left to a `Jobs` elsewhere.
         """
@@ -123,7 +125,7 @@ class Server:
         self.pipeline = Pipeline(authenticator, CallLog(), clock, self._invalidations.hasten)
         door = door or GrpcDoor()
         self._grpc = GrpcServer(
-            GrpcEdge(self.methods, self.pipeline, self.new_request_id, self._origin_proof(door)),
+            GrpcEdge(self.methods, self.pipeline, self.new_request_id, self._origin_proof(door), overloaded),
             sorted({path.split("/")[1] for path in self.methods}),
             door,
             FOREIGN_SERVICES,

@@ -58,6 +58,12 @@ class EdgeSettings(BaseSettings):
     drain_seconds: float = Field(
         8.0, ge=0, le=600, description="Time that running calls get when the server stops, in seconds."
     )
+    shed_after_milliseconds: int = Field(
+        30,
+        ge=0,
+        le=10_000,
+        description="Work that may wait in a process, in milliseconds, before it turns new calls away (503); 0: never.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
     @field_validator("cors_origins", "aliases", mode="before")

@@ -156,6 +156,15 @@ class ShuttingDownError(ApiError):
         super().__init__("The server is restarting. Try again.", retry_after=1.0)
 
 
+class OverloadedError(ApiError):
+    """This process has more to do than it can."""
+
+    reason = ErrorReason.ERROR_REASON_OVERLOADED
+
+    def __init__(self) -> None:
+        super().__init__("The server is overloaded. Try again.", retry_after=1.0)
+
+
 class InvalidArgumentError(ApiError):
     """The request breaks a rule of its fields."""
 

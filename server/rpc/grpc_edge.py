@@ -17,9 +17,10 @@ from google.rpc import status_pb2
 
 from server.foundation.clock import SystemClock
 from server.rpc.context import MetadataPair
+from server.rpc.errors import OverloadedError
 from server.rpc.methods import Method
 from server.rpc.origin_proof import FORWARDED, OriginProof, Peer
-from server.rpc.pipeline import Incoming, Pipeline
+from server.rpc.pipeline import Ending, Incoming, Pipeline
 
 MAX_MESSAGE_BYTES: Final = 33 * 1024 * 1024
 MAX_METADATA_BYTES: Final = 16 * 1024
@@ -53,9 +54,12 @@ class GrpcEdge(grpc.GenericRpcHandler):
         pipeline: Pipeline,
         new_request_id: Callable[[], str],
         proof: OriginProof | None = None,
+        overloaded: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Without a `proof` no peer is believed anything."""
+        """Without a `proof` no peer is believed anything. `overloaded` is asked at the beginning of each call whether
+        it is to be turned away."""
         self._pipeline = pipeline
+        self._overloaded = overloaded
         self._proof = proof or OriginProof(SystemClock())
         self._new_request_id = new_request_id
         self._handlers = {path: self._handler(method) for path, method in methods.items()}
@@ -82,6 +86,10 @@ class GrpcEdge(grpc.GenericRpcHandler):
     async def _serve(
         self, method: Method, request: bytes, context: _ServicerContext, outgoing: _UnaryOutgoing | _StreamOutgoing
     ) -> None:
+        if self._overloaded():
+            request_id = self._new_request_id()
+            await _abort(context, Ending(OverloadedError().to_status(request_id), ()), request_id)
+            return
         remaining: float | None = context.time_remaining()
         pairs: Sequence[tuple[str, str | bytes]] = context.invocation_metadata() or ()  # type: ignore[assignment]
         incoming = Incoming(
@@ -95,12 +103,7 @@ class GrpcEdge(grpc.GenericRpcHandler):
         if ending.status is None:
             context.set_trailing_metadata(tuple(ending.trailing_metadata))
             return
-        trailing = (
-            *ending.trailing_metadata,
-            ("x-request-id", incoming.origin.request_id),
-            ("grpc-status-details-bin", ending.status.SerializeToString()),
-        )
-        await context.abort(_CODES[ending.status.code], _public_text(ending.status), trailing)
+        await _abort(context, ending, incoming.origin.request_id)
 
     def _peer(self, context: _ServicerContext) -> Peer:
         names = names_of(context.auth_context()) if self._proof.looks_at_names else ()
@@ -158,6 +161,16 @@ class _StreamOutgoing:
 
     async def send(self, message: Message) -> None:
         await self._context.write(message)
+
+
+async def _abort(context: _ServicerContext, ending: Ending, request_id: str) -> None:
+    assert ending.status is not None, "only a failure is told by an abort"
+    trailing = (
+        *ending.trailing_metadata,
+        ("x-request-id", request_id),
+        ("grpc-status-details-bin", ending.status.SerializeToString()),
+    )
+    await context.abort(_CODES[ending.status.code], _public_text(ending.status), trailing)
 
 
 def _serialize(message: Message) -> bytes:

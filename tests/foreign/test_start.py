@@ -133,6 +133,7 @@ def _options(image: Path, target: str, foreign: ForeignOptions | None = None) ->
         cors_origins=(),
         aliases=(),
         drain_seconds=0.1,
+        shed_after_seconds=0.0,
         version="0",
         new_request_id=lambda: "req_1",
         foreign=Foreign(image, foreign or ForeignOptions()),

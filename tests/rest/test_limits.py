@@ -317,3 +317,14 @@ async def test_too_much_after_the_413_does_not_hold_the_connection() -> None:
     async with serving() as served:
         answer = await served.raw(_request(f"Content-Length: {MAX_BODY_BYTES * 10}"), to_end=True)
         assert _status(answer) == 413
+
+
+async def test_an_overloaded_bridge_turns_calls_away_and_still_tells_its_health() -> None:
+    async with serving(overloaded=lambda: True) as served:
+        async with served.client.post(f"{served.url}/v1/things", data=b"{") as response:
+            body = await response.json()
+            assert (response.status, body["error"]["code"]) == (503, "overloaded")
+            assert response.headers["Retry-After"] == "1"
+            assert body["error"]["request_id"] == response.headers["x-request-id"]
+        assert served.caller.calls == []
+        assert (await served.json("GET", "/health"))[0] == 200

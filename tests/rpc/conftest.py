@@ -140,13 +140,17 @@ async def over_tls() -> AsyncIterator[Wire]:
 
 @asynccontextmanager
 async def grpc_server(
-    servicer: EchoServicer, proof: OriginProof | None = None, credentials: grpc.ServerCredentials | None = None
+    servicer: EchoServicer,
+    proof: OriginProof | None = None,
+    credentials: grpc.ServerCredentials | None = None,
+    overloaded: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[int]:
     """A real gRPC server with the echo service and health, on a loopback port."""
     methods, pipeline = build(servicer)
     numbers = itertools.count()
     server = grpc.aio.server(options=[*SERVER_OPTIONS, ("grpc.so_reuseport", 0)])
-    server.add_generic_rpc_handlers((GrpcEdge(methods, pipeline, lambda: f"req_{next(numbers)}", proof),))
+    edge = GrpcEdge(methods, pipeline, lambda: f"req_{next(numbers)}", proof, overloaded)
+    server.add_generic_rpc_handlers((edge,))
     servicer_of_health = health.aio.HealthServicer()
     await servicer_of_health.set("", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer_of_health, server)

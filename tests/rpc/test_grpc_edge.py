@@ -44,6 +44,23 @@ async def test_malformed_bytes_without_a_credential_are_unauthenticated(channel:
     assert reason.reason == "CREDENTIAL_MISSING"
 
 
+async def test_an_overloaded_server_turns_calls_away_before_looking_at_them() -> None:
+    serving = grpc_server(EchoServicer(), overloaded=lambda: True)
+    async with serving as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        error = await failure(channel, "Guarded", b"\xff\xff\xff", None)
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    trailing = dict(error.trailing_metadata() or ())
+    assert str(trailing["x-request-id"]).startswith("req_")
+    details = trailing["grpc-status-details-bin"]
+    assert isinstance(details, bytes)
+    reason, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    told = status_pb2.Status.FromString(details).details
+    assert any(each.Unpack(reason) for each in told)
+    assert reason.reason == "OVERLOADED"
+    assert any(each.Unpack(retry) for each in told)
+    assert retry.retry_delay.ToSeconds() == 1
+
+
 async def test_protobuf_nested_beyond_its_depth_is_invalid(channel: grpc.aio.Channel) -> None:
     nested = b""
     for _ in range(120):

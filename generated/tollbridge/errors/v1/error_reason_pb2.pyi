@@ -38,6 +38,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """The method exists in the contract but is not served here. Example: a method without an access option."""
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 5
     """The server is draining for a restart; another try reaches a new one."""
+    ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 6
+    """The server has more to do than it can and turned the call away before looking at it. RetryInfo says 1 second."""
     ERROR_REASON_INVALID_ARGUMENT: _ErrorReason.ValueType  # 10
     """The request does not parse or breaks a rule of its fields; BadRequest names each field. Example: `messages: []`."""
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 11
@@ -134,6 +136,8 @@ ERROR_REASON_UNIMPLEMENTED: ErrorReason.ValueType  # 4
 """The method exists in the contract but is not served here. Example: a method without an access option."""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 5
 """The server is draining for a restart; another try reaches a new one."""
+ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 6
+"""The server has more to do than it can and turned the call away before looking at it. RetryInfo says 1 second."""
 ERROR_REASON_INVALID_ARGUMENT: ErrorReason.ValueType  # 10
 """The request does not parse or breaks a rule of its fields; BadRequest names each field. Example: `messages: []`."""
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 11

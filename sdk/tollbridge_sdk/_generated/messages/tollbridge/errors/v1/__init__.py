@@ -47,6 +47,11 @@ class ErrorReason(betterproto2.Enum):
     The server is draining for a restart; another try reaches a new one.
     """
 
+    OVERLOADED = 6
+    """
+    The server has more to do than it can and turned the call away before looking at it. RetryInfo says 1 second.
+    """
+
     INVALID_ARGUMENT = 10
     """
     The request does not parse or breaks a rule of its fields; BadRequest names each field. Example: `messages: []`.
@@ -244,6 +249,7 @@ class ErrorReason(betterproto2.Enum):
             3: "ERROR_REASON_DEADLINE_EXCEEDED",
             4: "ERROR_REASON_UNIMPLEMENTED",
             5: "ERROR_REASON_SHUTTING_DOWN",
+            6: "ERROR_REASON_OVERLOADED",
             10: "ERROR_REASON_INVALID_ARGUMENT",
             11: "ERROR_REASON_INVALID_PAGE_TOKEN",
             12: "ERROR_REASON_NOT_FOUND",
@@ -292,6 +298,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_DEADLINE_EXCEEDED": 3,
             "ERROR_REASON_UNIMPLEMENTED": 4,
             "ERROR_REASON_SHUTTING_DOWN": 5,
+            "ERROR_REASON_OVERLOADED": 6,
             "ERROR_REASON_INVALID_ARGUMENT": 10,
             "ERROR_REASON_INVALID_PAGE_TOKEN": 11,
             "ERROR_REASON_NOT_FOUND": 12,
