@@ -16,6 +16,7 @@ from rich.console import Console
 from bench import ledger
 from bench.child import ProgramFailed
 from bench.native import BUILD, CompilerError
+from bench.overload import Overloaded, overload
 from bench.report import show, write_json
 from bench.runner import Plan, TooFewCores, run, two_cores
 from bench.scenarios import SCENARIOS, Scenario, chosen
@@ -56,6 +57,13 @@ def _show_comparison(comparison: Comparison, console: Console, json_file: Path) 
     json_file.write_text(json.dumps(comparison.to_json(), indent=2) + "\n", "utf-8")
 
 
+def _show_overload(result: Overloaded, console: Console, json_file: Path) -> None:
+    for line in result.lines():
+        console.print(f"- {line}", markup=False)
+    json_file.parent.mkdir(parents=True, exist_ok=True)
+    json_file.write_text(json.dumps(result.to_json(), indent=2) + "\n", "utf-8")
+
+
 def _show_rates(rates: list[ledger.Rate], console: Console, json_file: Path) -> None:
     for rate in rates:
         console.print(f"- {rate.line()}", markup=False)
@@ -80,6 +88,9 @@ def main(
     workers: Annotated[
         int | None, typer.Option(min=2, max=16, help="Instead: compare so many workers with one, and kill one.")
     ] = None,
+    crowd: Annotated[
+        bool, typer.Option("--overload", help="Instead: three times as many calls as can be served.")
+    ] = False,
     books: Annotated[bool, typer.Option("--ledger", help="Instead: how fast calls come into the books.")] = False,
     json_file: Annotated[Path, typer.Option("--json", help="Where all figures go as JSON.")] = BUILD / "last.json",
 ) -> None:
@@ -100,6 +111,9 @@ def main(
         with tempfile.TemporaryDirectory(prefix="tollbridge-bench-") as folder, console.status("starting") as status:
             if books:
                 _show_rates(ledger.measure(Path(folder), *two_cores(), status.update), console, json_file)
+                return
+            if crowd:
+                _show_overload(overload(plan, Path(folder), status.update), console, json_file)
                 return
             if workers is not None:
                 _show_comparison(compare(plan, workers, Path(folder), status.update), console, json_file)

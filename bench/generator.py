@@ -33,6 +33,12 @@ class Load:
     latency_max: float
     first_event_p50: float
     first_event_p99: float
+    turned_away: int = 0
+    """Requests that were answered 503, where they were sent at a rate."""
+    unsent: int = 0
+    """Requests that came due while every connection waited for an answer."""
+    refusal_p50: float = 0.0
+    refusal_p99: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +74,15 @@ def http_load(
     connections: int,
     warm_up: float,
     seconds: float,
+    rate: float | None = None,
 ) -> list[str]:
-    """The command of the HTTP generator; without bodies it sends GET. Raises CompilerError."""
+    """The command of the HTTP generator; without bodies it sends GET. `rate` is requests a second, come what may;
+    None: each connection sends as soon as it has its answer. Raises CompilerError."""
     command = [str(program("load")), "--port", str(port), "--path", path, "--keys", str(keys)]
     command += ["--connections", str(connections), "--warm-up", str(warm_up), "--seconds", str(seconds)]
     command += ["--parent", str(os.getpid())]
+    if rate is not None:
+        command += ["--rate", f"{rate:.1f}"]
     return command if bodies is None else [*command, "--bodies", str(bodies)]
 
 

@@ -140,8 +140,10 @@ def _start(
     return targets
 
 
-def measure_target(plan: Plan, folder: Path, scenario: Scenario, target: Target, load_core: int) -> Measurement:
-    """Sends one kind of traffic to one target. Raises CompilerError, ProgramFailed."""
+def measure_target(
+    plan: Plan, folder: Path, scenario: Scenario, target: Target, load_core: int, rate: float | None = None
+) -> Measurement:
+    """Sends one kind of traffic to one target; `rate` as `http_load` takes it. Raises CompilerError, ProgramFailed."""
     log = folder / "load.log"
     if scenario.grpc:
         command = [sys.executable, "-m", "bench.grpc_streams", "--port", str(target.grpc_port)]
@@ -160,6 +162,7 @@ def measure_target(plan: Plan, folder: Path, scenario: Scenario, target: Target,
         connections=scenario.connections,
         warm_up=plan.warm_up,
         seconds=plan.seconds,
+        rate=rate,
     )
     return measure(command, core=load_core, log=log, read_cpu=target.read_cpu)
 

@@ -15,32 +15,39 @@ from typing import Final
 
 from prometheus_client import Counter
 
-PATIENCE_SECONDS: Final = 0.2
 TURNED_AWAY: Final = Counter("tollbridge_calls_turned_away", "Calls turned away because the process was overloaded.")
 
 
 class Overload:
     """Asked at the beginning of every call, in the event loop's thread.
 
-    Time is the thread's own CPU time: a machine that is busy with other things makes nobody turn calls away. A few long
-    rounds do not either, for instance while large bodies are read: all must have been long for `PATIENCE_SECONDS`.
+    Time is the thread's own CPU time: a machine that is busy with other things makes nobody turn calls away. A burst
+    does not either, for instance of clients that all come back after a restart: who comes then is late, not refused.
     """
 
     def __init__(
         self,
         limit_seconds: float,
         *,
+        patience_seconds: float = 5.0,
+        calm_seconds: float = 1.0,
         monotonic: Callable[[], float] = time.monotonic,
         cpu_seconds: Callable[[], float] = time.thread_time,
     ) -> None:
-        """`limit_seconds` is how much work a round may hold before calls are turned away; 0: none ever is."""
+        """`limit_seconds` is how much work a round may hold before calls are turned away; 0: none ever is.
+
+        Nobody is turned away before long rounds have come for `patience_seconds`, nor `calm_seconds` after the last.
+        """
         self._limit = limit_seconds
+        self._patience = patience_seconds
+        self._calm = calm_seconds
         self._monotonic = monotonic
         self._cpu_seconds = cpu_seconds
         self._in_round = False
         self._began = 0.0
         self._began_cpu = 0.0
         self._long_since: float | None = None
+        self._last_long = 0.0
 
     def __call__(self) -> bool:
         """Whether the call that begins now is to be turned away."""
@@ -53,7 +60,7 @@ class Overload:
         # The thread's clock costs a system call, so it is read only where the cheap one already says too late.
         if self._long_since is None or now - self._began < self._limit:
             return False
-        if now - self._long_since < PATIENCE_SECONDS or self._cpu_seconds() - self._began_cpu < self._limit:
+        if now - self._long_since < self._patience or self._cpu_seconds() - self._began_cpu < self._limit:
             return False
         TURNED_AWAY.inc()
         return True
@@ -66,7 +73,9 @@ class Overload:
 
     def _end(self) -> None:
         self._in_round = False
-        if self._cpu_seconds() - self._began_cpu < self._limit:
+        if self._cpu_seconds() - self._began_cpu >= self._limit:
+            self._last_long = self._began
+            if self._long_since is None:
+                self._long_since = self._began
+        elif self._began - self._last_long > self._calm:
             self._long_since = None
-        elif self._long_since is None:
-            self._long_since = self._began

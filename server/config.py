@@ -59,7 +59,7 @@ class EdgeSettings(BaseSettings):
         8.0, ge=0, le=600, description="Time that running calls get when the server stops, in seconds."
     )
     shed_after_milliseconds: int = Field(
-        30,
+        10,
         ge=0,
         le=10_000,
         description="Work that may wait in a process, in milliseconds, before it turns new calls away (503); 0: never.",

@@ -2,13 +2,17 @@
  * have the answer to the last.
  *
  *     load --port PORT [--path PATH] [--connections C] [--warm-up S] [--seconds S] [--keys FILE] [--bodies FILE]
- *          [--parent PID]
+ *          [--rate R] [--parent PID]
  *
  * FILE holds one API key, or one JSON body, a line; they are taken round robin. Without bodies the request is a GET.
  * Prints JSON, one object a line: {"phase":"begin"} when the warm-up is over, {"phase":"end"} when the measured time
  * is, so that whoever started it reads other processes' CPU time then, and last the result. Latencies are in
  * microseconds, of requests that began and ended within the measured time; the first event is the first byte after the
  * head, of a unary answer too. Requests count when they end and events when they come, so that both fit the CPU time.
+ *
+ * With --rate the connections send R requests a second together, whether or not earlier ones are answered: what comes
+ * due while every connection waits is counted as unsent. Then a 503 is no error but a request that was turned away,
+ * with a latency of its own, and latencies begin when a request came due.
  *
  * Exits with 0 if every answer was good, with 3 if one was not (the first is shown on stderr; after 100 it gives up),
  * with 1 or 2 if it could not start. Ends after warm-up and seconds, at most 600, or with its parent. */
@@ -58,13 +62,15 @@ struct connection {
 };
 
 static int port, connection_count = 1, epoll_fd;
-static double warm_up = 1, seconds = 5;
+static double warm_up = 1, seconds = 5, rate;
 static const char *path = "/v1/chat/completions";
 static struct texts heads, credentials, bodies;
 static long next_request;
 static bool measuring;
-static struct samples latencies, first_events;
-static long requests, errors, events, body_bytes, reconnects;
+static struct samples latencies, first_events, refusals;
+static long requests, errors, events, body_bytes, reconnects, turned_away, unsent;
+static struct connection **idle; /* those that wait for their turn, where there is a rate */
+static int idle_count;
 
 static long now_microseconds(void) {
     struct timespec time;
@@ -178,6 +184,30 @@ static void send_next(struct connection *connection) {
     send_rest(connection);
 }
 
+/* What a connection does that has its answer: waits for its turn, or sends at once. */
+static void go_on(struct connection *connection) {
+    if (rate > 0) {
+        idle[idle_count++] = connection;
+    } else {
+        send_next(connection);
+    }
+}
+
+/* Sends what has come due since `begin`, on connections that are free. */
+static void send_due(long begin, long now) {
+    static long due_before;
+    const long due = (long)((double)(now - begin) / 1e6 * rate);
+    for (; due_before < due; due_before++) {
+        if (idle_count == 0) {
+            if (measuring) unsent++;
+            continue;
+        }
+        struct connection *connection = idle[--idle_count];
+        send_next(connection);
+        connection->started = begin + (long)((double)(due_before + 1) / rate * 1e6);
+    }
+}
+
 static void open_connection(struct connection *connection) {
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -205,14 +235,19 @@ static void count_error(const struct connection *connection, const char *what) {
 
 static void finish(struct connection *connection, enum progress progress) {
     const bool good = progress == PROGRESS_DONE && response_good(&connection->response);
-    if (!good) {
+    if (rate > 0 && progress == PROGRESS_DONE && connection->response.status == 503) {
+        if (measuring) {
+            turned_away++;
+            if (connection->counted) samples_add(&refusals, now_microseconds() - connection->started);
+        }
+    } else if (!good) {
         count_error(connection, progress == PROGRESS_DONE ? "a bad answer" : "an answer that cannot be read");
     } else if (measuring) {
         requests++;
         if (connection->counted) samples_add(&latencies, now_microseconds() - connection->started);
     }
     if (connection->response.closes || progress == PROGRESS_BROKEN) reopen(connection);
-    send_next(connection);
+    go_on(connection);
 }
 
 static void on_readable(struct connection *connection) {
@@ -222,7 +257,7 @@ static void on_readable(struct connection *connection) {
     if (length <= 0) {
         count_error(connection, "the connection ended before the answer");
         reopen(connection);
-        send_next(connection);
+        go_on(connection);
         return;
     }
     struct response *response = &connection->response;
@@ -248,8 +283,8 @@ static void announce(const char *phase) {
 static double run(struct connection *connections) {
     struct epoll_event ready[512];
     for (int index = 0; index < connection_count; index++) open_connection(&connections[index]);
-    for (int index = 0; index < connection_count; index++) send_next(&connections[index]);
-    const long begin = now_microseconds() + (long)(warm_up * 1e6);
+    for (int index = 0; index < connection_count; index++) go_on(&connections[index]);
+    const long first = now_microseconds(), begin = first + (long)(warm_up * 1e6);
     const long end = begin + (long)(seconds * 1e6);
     long begun = begin, now = now_microseconds();
     while (now < end && errors < MOST_ERRORS) {
@@ -258,7 +293,8 @@ static double run(struct connection *connections) {
             measuring = true;
             begun = now;
         }
-        const int count = epoll_wait(epoll_fd, ready, 512, 10);
+        if (rate > 0) send_due(first, now);
+        const int count = epoll_wait(epoll_fd, ready, 512, rate > 0 ? 1 : 10);
         for (int index = 0; index < count; index++) {
             struct connection *connection = ready[index].data.ptr;
             if (ready[index].events & EPOLLOUT) send_rest(connection);
@@ -273,14 +309,17 @@ static double run(struct connection *connections) {
 static void print_result(double measured) {
     samples_sort(&latencies);
     samples_sort(&first_events);
+    samples_sort(&refusals);
     printf("{\"connections\":%d,\"seconds\":%.3f,\"requests\":%ld,\"errors\":%ld,\"reconnects\":%ld,"
            "\"requests_per_second\":%.1f,\"events\":%ld,\"events_per_second\":%.1f,\"body_bytes\":%ld,"
            "\"latency_p50\":%u,\"latency_p99\":%u,\"latency_max\":%u,"
-           "\"first_event_p50\":%u,\"first_event_p99\":%u}\n",
+           "\"first_event_p50\":%u,\"first_event_p99\":%u,"
+           "\"turned_away\":%ld,\"unsent\":%ld,\"refusal_p50\":%u,\"refusal_p99\":%u}\n",
            connection_count, measured, requests, errors, reconnects, (double)requests / measured, events,
            (double)events / measured, body_bytes, samples_percentile(&latencies, 50), samples_percentile(&latencies, 99),
            samples_percentile(&latencies, 100), samples_percentile(&first_events, 50),
-           samples_percentile(&first_events, 99));
+           samples_percentile(&first_events, 99), turned_away, unsent, samples_percentile(&refusals, 50),
+           samples_percentile(&refusals, 99));
 }
 
 int main(int argument_count, char **arguments) {
@@ -289,6 +328,7 @@ int main(int argument_count, char **arguments) {
         {"connections", required_argument, NULL, 'c'}, {"warm-up", required_argument, NULL, 'w'},
         {"seconds", required_argument, NULL, 's'}, {"keys", required_argument, NULL, 'k'},
         {"bodies", required_argument, NULL, 'b'},  {"parent", required_argument, NULL, 'p'},
+        {"rate", required_argument, NULL, 'r'},
         {NULL, 0, NULL, 0}};
     const char *keys_file = NULL, *bodies_file = NULL;
     int parent = 0, option;
@@ -301,11 +341,12 @@ int main(int argument_count, char **arguments) {
         case 's': seconds = atof(optarg); break;
         case 'k': keys_file = optarg; break;
         case 'b': bodies_file = optarg; break;
+        case 'r': rate = atof(optarg); break;
         case 'p': parent = atoi(optarg); break;
         default: return 2;
         }
     }
-    if (port <= 0 || connection_count <= 0 || seconds <= 0 || warm_up < 0 || warm_up + seconds > LONGEST_RUN) {
+    if (port <= 0 || connection_count <= 0 || seconds <= 0 || warm_up < 0 || rate < 0 || warm_up + seconds > LONGEST_RUN) {
         fprintf(stderr, "load: needs --port, at least one connection, and at most %.0f seconds\n", LONGEST_RUN);
         return 2;
     }
@@ -315,7 +356,8 @@ int main(int argument_count, char **arguments) {
     prepare_requests(keys_file, bodies_file);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct connection *connections = calloc((size_t)connection_count, sizeof *connections);
-    if (connections == NULL || epoll_fd < 0) stop("load");
+    idle = calloc((size_t)connection_count, sizeof(struct connection *));
+    if (connections == NULL || idle == NULL || epoll_fd < 0) stop("load");
     const double measured = run(connections);
     print_result(measured);
     return errors > 0 ? 3 : 0;

@@ -179,3 +179,26 @@ def test_cpu_time_is_the_difference_over_the_measured_time(
     assert measured.microseconds_per_request("supervisor", "worker") == 500_000 / measured.load.requests
     assert measured.microseconds_per_request("valkey") is None
     assert measured.microseconds_per_event("worker") is None
+
+
+def test_at_a_rate_as_many_are_sent_as_were_asked_for(
+    start_double: Callable[..., int], tmp_path: Path, some_core: int
+) -> None:
+    port = start_double("burst", tokens=5)
+    bodies = write_lines(tmp_path / "bodies", chat_bodies(stream=False, max_tokens=5))
+
+    result = load(tmp_path, some_core, port, bodies=bodies, connections=8, rate=200, seconds=1).load
+
+    assert result.turned_away == 0
+    assert result.requests + result.unsent == pytest.approx(200 * result.seconds, abs=10)
+
+
+def test_at_a_rate_a_503_is_a_call_turned_away(tmp_path: Path, some_core: int) -> None:
+    refusal = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
+    with canned_server(refusal) as (port, _):
+        result = load(tmp_path, some_core, port, rate=100).load
+    assert result.requests == result.errors == 0
+    assert result.turned_away > 0
+    assert 0 < result.refusal_p50 <= result.refusal_p99
+    with canned_server(refusal) as (port, _), pytest.raises(ProgramFailed, match="status 503"):
+        load(tmp_path, some_core, port)
