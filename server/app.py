@@ -60,6 +60,7 @@ from server.rpc.methods import Method, method_table
 from server.rpc.origin_proof import OriginProof
 from server.rpc.pipeline import Pipeline
 from server.storage import invalidation, last_uses, outbox
+from server.storage.cache import REFRESH_SECONDS
 from server.storage.invalidation import Invalidations
 from server.storage.schedule import Loop, Schedule, SharedLoop
 from server.usage.process_books import ProcessBooks, abandoned_calls
@@ -245,6 +246,7 @@ class Server:
     def _loops(self) -> list[Loop]:
         return [
             Loop("invalidation", 0.0, self._invalidations.run),
+            Loop("refresh", REFRESH_SECONDS, self._capabilities.refresh),
             Loop("key-uses", last_uses.FLUSH_SECONDS, self._capabilities.key_checker.uses.flush),
             Loop("session-uses", last_uses.FLUSH_SECONDS, self._capabilities.session_checker.uses.flush),
             Loop("signing-keys-load", RELOAD_SECONDS, self._capabilities.signing_keys.load),

@@ -144,6 +144,15 @@ class Capabilities:
         self.key_checker.forget_organization(subject)
         self.session_checker.forget_organization(subject)
 
+    async def refresh(self) -> None:
+        """Reads again what is cached and in use before it grows too old. To be called every second.
+
+        Raises `DatabaseUnavailableError`.
+        """
+        await self.key_checker.refresh()
+        await self.session_checker.refresh()
+        await self.catalogue.refresh()
+
     async def flush_uses(self) -> None:
         """Writes when credentials were last used. What cannot be written is logged."""
         for uses in (self.key_checker.uses, self.session_checker.uses):

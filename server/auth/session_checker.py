@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -23,10 +24,6 @@ INVALIDATION_KIND: Final = "session"
 _MAX_TOKENS: Final = 10_000
 
 
-class UnknownSessionError(Exception):
-    """No live session has this id. An exception, so that the cache keeps nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class _ReadToken:
     claims: AccessClaims
@@ -40,25 +37,32 @@ class SessionChecker:
         self._database = database
         self._tokens = tokens
         self._clock = clock
-        self._sessions: FreshCache[Session] = FreshCache(clock)
+        self._sessions: FreshCache[UUID, Session] = FreshCache(clock, self._load)
         self._read: dict[str, _ReadToken] = {}
         self.uses = LastUses(database, clock, store.note_uses)
         """When sessions were last used, until it is written."""
 
     def forget(self, subject: str) -> None:
         """Drops the cached session with this id."""
-        self._sessions.forget(subject)
+        self._sessions.forget(UUID(subject))
 
     def forget_organization(self, subject: str) -> None:
         """Drops the cached sessions of the organization with this UUID."""
         self._sessions.forget_where(lambda session: str(session.org_id) == subject)
+
+    async def refresh(self) -> None:
+        """Reads the sessions in use again before what is cached of them grows too old. To be called every second.
+
+        Raises `DatabaseUnavailableError`.
+        """
+        await self._sessions.refresh()
 
     def try_authenticate(self, token: str) -> Principal | None:
         """The token's caller where token and session are cached; None says nothing. Never waits."""
         read = self._read.get(token)
         if read is None or self._clock.monotonic() - read.read_time > MAX_AGE_SECONDS:
             return None
-        session = self._sessions.get(str(read.claims.session_id))
+        session = self._sessions.get(read.claims.session_id)
         now = self._clock.now()
         if session is None or read.claims.expire_time <= now or _dead_because(session, read.claims, now):
             return None
@@ -70,7 +74,7 @@ class SessionChecker:
         claims = await self._tokens.read(token)
         if isinstance(claims, Refused):
             return claims
-        session = await self._session(claims.session_id)
+        session = await self._sessions.find(claims.session_id)
         if session is None:
             return Refused("the session has ended", guess=False)
         reason = _dead_because(session, claims, self._clock.now())
@@ -82,18 +86,9 @@ class SessionChecker:
         self.uses.note(session.id)
         return session.principal(claims.expire_time)
 
-    async def _session(self, session_id: UUID) -> Session | None:
-        try:
-            return await self._sessions.get_or_load(str(session_id), lambda: self._load(session_id))
-        except UnknownSessionError:
-            return None
-
-    async def _load(self, session_id: UUID) -> Session:
+    async def _load(self, session_ids: Sequence[UUID]) -> Mapping[UUID, Session]:
         async with self._database.statement(Role.LOOKUP) as statement:
-            session = await store.lookup_session(statement, session_id)
-        if session is None:
-            raise UnknownSessionError(str(session_id))
-        return session
+            return await store.lookup_sessions(statement, session_ids)
 
 
 def _dead_because(session: Session, claims: AccessClaims, now: datetime) -> str:

@@ -17,8 +17,8 @@ from server.storage.database import Transaction
 # The account behind an e-mail or user name. For role `lookup`.
 LOOKUP_ACCOUNT: Final = "SELECT * FROM lookup_account($1)"
 
-# A session that was not revoked. For role `lookup`.
-LOOKUP_SESSION: Final = "SELECT * FROM lookup_session($1)"
+# Sessions that were not revoked. For role `lookup`.
+LOOKUP_SESSIONS: Final = "SELECT wanted AS id, s.* FROM unnest($1::uuid[]) AS wanted, LATERAL lookup_session(wanted) s"
 
 # Whose a refresh token is. For role `lookup`.
 LOOKUP_REFRESH_TOKEN: Final = "SELECT * FROM lookup_refresh_token($1)"
@@ -152,10 +152,10 @@ async def lookup_account(statement: Transaction, login: str) -> Account | None:
     return Account(user, row["password_digest"], row["one_time"], row["org_id"], row["suspended"])
 
 
-async def lookup_session(statement: Transaction, session_id: UUID) -> Session | None:
-    """The session, or None where it is unknown, revoked, or its person left the organization."""
-    row = await statement.fetchrow(LOOKUP_SESSION, session_id)
-    return None if row is None else Session(id=session_id, **dict(row))
+async def lookup_sessions(statement: Transaction, session_ids: Sequence[UUID]) -> dict[UUID, Session]:
+    """The sessions by id, without those that are unknown, revoked, or whose person left the organization."""
+    rows = await statement.fetch(LOOKUP_SESSIONS, session_ids)
+    return {row["id"]: Session(**dict(row)) for row in rows}
 
 
 async def lookup_refresh_token(statement: Transaction, digest: bytes) -> TokenOwner | None:

@@ -1,7 +1,8 @@
-"""Checks secrets: from memory where the key was seen lately, else by one statement."""
+"""Checks secrets: from memory where the key was seen lately, else by one statement for all that come at once."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -32,10 +33,6 @@ async def announce(transaction: Transaction, key: Key) -> None:
         await invalidation.announce(transaction, INVALIDATION_KIND, public_id)
 
 
-class UnknownKeyError(Exception):
-    """No key has this public id. An exception, so that the cache keeps nothing: made-up ids must not fill it."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Entry:
     key: Key
@@ -62,7 +59,7 @@ class KeyChecker:
         self._public_part = secret_format.public_part
         self._pepper = pepper
         self._clock = clock
-        self._cache: FreshCache[_Entry] = FreshCache(clock)
+        self._cache: FreshCache[str, _Entry] = FreshCache(clock, self._load)
         self.uses = LastUses(database, clock, store.note_uses)
         """When keys were last used, until it is written."""
 
@@ -83,6 +80,13 @@ class KeyChecker:
     def forget_organization(self, subject: str) -> None:
         """Drops the cached keys of the organization with this UUID."""
         self._cache.forget_where(lambda entry: str(entry.key.org_id) == subject)
+
+    async def refresh(self) -> None:
+        """Reads the keys in use again before what is cached of them grows too old. To be called every second.
+
+        Raises `DatabaseUnavailableError`.
+        """
+        await self._cache.refresh()
 
     def digest(self, secret: str) -> bytes:
         """What the database keeps of a secret."""
@@ -132,26 +136,22 @@ class KeyChecker:
         public_id = self._format.public_id(credential)
         if public_id is None:
             return Refused("not a secret of this deployment, or mistyped")
-        entry = await self._load_or_none(public_id)
+        entry = await self._cache.find(public_id)
         # An unknown key costs the same comparison as a wrong secret.
         right = self._pepper.matches(credential.encode(), _NO_DIGEST if entry is None else entry.digest)
         if entry is None or not right:
             return Refused(f"no key {public_id} with this secret", subject=f"key:{public_id}")
         return entry
 
-    async def _load_or_none(self, public_id: str) -> _Entry | None:
-        try:
-            return await self._cache.get_or_load(public_id, lambda: self._load(public_id))
-        except UnknownKeyError:
-            return None
-
-    async def _load(self, public_id: str) -> _Entry:
+    async def _load(self, public_ids: Sequence[str]) -> Mapping[str, _Entry]:
         async with self._database.statement(Role.LOOKUP) as statement:
-            row = await store.lookup(statement, public_id)
-        if row is None:
-            raise UnknownKeyError(public_id)
-        ends = (row.key.revoke_time, row.key.expire_time, row.secret_expire_time)
-        return _Entry(row.key, row.digest, _principal(row), row.secret_expire_time, lasting=ends == (None, None, None))
+            rows = await store.lookup(statement, public_ids)
+        return {public_id: _entry(row) for public_id, row in rows.items()}
+
+
+def _entry(row: KeyRow) -> _Entry:
+    ends = (row.key.revoke_time, row.key.expire_time, row.secret_expire_time)
+    return _Entry(row.key, row.digest, _principal(row), row.secret_expire_time, lasting=ends == (None, None, None))
 
 
 def _principal(row: KeyRow) -> Principal:

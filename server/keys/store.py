@@ -14,8 +14,8 @@ from server.foundation import networks
 from server.keys.keys import Key, PreviousSecret
 from server.storage.database import Transaction
 
-# A key by the readable part of its secret, in any organization.
-LOOKUP_KEY: Final = "SELECT * FROM lookup_key($1)"
+# Keys by the readable parts of their secrets, in any organization.
+LOOKUP_KEYS: Final = "SELECT * FROM unnest($1::text[]) AS wanted, LATERAL lookup_key(wanted)"
 
 # A new key.
 INSERT_KEY: Final = """
@@ -80,12 +80,14 @@ class KeyRow:
     """Whether its organization is."""
 
 
-async def lookup(statement: Transaction, public_id: str) -> KeyRow | None:
-    """The key with this readable part, or None. For role `lookup`."""
-    row = await statement.fetchrow(LOOKUP_KEY, public_id)
-    if row is None:
-        return None
-    if row["public_id"] == public_id:
+async def lookup(statement: Transaction, public_ids: Sequence[str]) -> dict[str, KeyRow]:
+    """The keys with these readable parts, as far as there are any. For role `lookup`."""
+    rows = await statement.fetch(LOOKUP_KEYS, public_ids)
+    return {row["wanted"]: _looked_up(row) for row in rows}
+
+
+def _looked_up(row: asyncpg.Record) -> KeyRow:
+    if row["public_id"] == row["wanted"]:
         return KeyRow(_key(row), row["digest"], None, row["suspended"])
     return KeyRow(_key(row), row["previous_digest"], row["previous_expire_time"], row["suspended"])
 

@@ -18,7 +18,7 @@ from server.models.models import CallableModel, Capabilities, Provider
 from server.models.prices import Price, TokenCounts, marked_up
 from server.models.profiles import Profile
 from server.storage.cache import FreshCache
-from server.storage.database import Database
+from server.storage.database import Database, Role
 
 __all__ = ["CallableModel", "Catalogue", "Price", "Provider", "TokenCounts", "credential_place"]
 
@@ -43,13 +43,13 @@ class Catalogue:
         self._database = database
         self._sealer = sealer
         self._clock = clock
-        self._listed: FreshCache[_Models] = FreshCache(clock, 1)
-        self._agreed: FreshCache[_Prices] = FreshCache(clock)
+        self._listed: FreshCache[str, _Models] = FreshCache(clock, self._load_listed)
+        self._agreed: FreshCache[UUID, _Prices] = FreshCache(clock, self._load_agreed)
 
     def cached(self, model_id: str, org_id: UUID, allowed: frozenset[str]) -> CallableModel | None:
         """The model where it is known and fresh, without waiting. None says nothing: ask `find`."""
         models = self._listed.get(_LISTED)
-        agreed = self._agreed.get(str(org_id))
+        agreed = self._agreed.get(org_id)
         if models is None or agreed is None or (allowed and model_id not in allowed):
             return None
         model = models.get(model_id)
@@ -80,6 +80,14 @@ class Catalogue:
         priced = (_priced(model, agreed) for model in models.values() if not allowed or model.name in allowed)
         return [model for model in priced if model.callable]
 
+    async def refresh(self) -> None:
+        """Reads what is in use again before what is cached of it grows too old. To be called every second.
+
+        Raises `DatabaseUnavailableError`.
+        """
+        await self._listed.refresh()
+        await self._agreed.refresh()
+
     def forget(self, subject: str) -> None:
         """Drops everything: models are few, and a provider's change touches many."""
         del subject
@@ -87,11 +95,10 @@ class Catalogue:
         self._agreed.forget_all()
 
     async def _load(self, org_id: UUID) -> tuple[_Models, _Prices]:
-        models = await self._listed.get_or_load(_LISTED, self._load_listed)
-        agreed = await self._agreed.get_or_load(str(org_id), lambda: self._load_agreed(org_id))
-        return models, agreed
+        models, agreed = await self._listed.find(_LISTED), await self._agreed.find(org_id)
+        return models or {}, agreed or {}
 
-    async def _load_listed(self) -> _Models:
+    async def _load_listed(self, keys: Sequence[str]) -> Mapping[str, _Models]:
         now = self._clock.now()
         async with self._database.shared() as transaction:
             rows = await store.list_models(transaction, now)
@@ -103,12 +110,16 @@ class Catalogue:
             for row in rows
         }
         profiled = {row.id: _profiled(models[row.model], row) for row in profiles if row.model in models}
-        return {**models, **{name: model for name, model in profiled.items() if name not in models}}
+        named = {**models, **{name: model for name, model in profiled.items() if name not in models}}
+        return dict.fromkeys(keys, named)
 
-    async def _load_agreed(self, org_id: UUID) -> _Prices:
-        async with self._database.tenant(org_id) as transaction:
-            rows = await store.list_organization_prices(transaction, self._clock.now())
-        return {row["model_id"]: _price(row, row["reasoning"]) for row in rows}
+    async def _load_agreed(self, org_ids: Sequence[UUID]) -> Mapping[UUID, _Prices]:
+        async with self._database.statement(Role.LOOKUP) as statement:
+            rows = await store.lookup_organization_prices(statement, org_ids, self._clock.now())
+        agreed: dict[UUID, dict[str, Price]] = {org_id: {} for org_id in org_ids}
+        for row in rows:
+            agreed[row["org_id"]][row["model_id"]] = _price(row, row["reasoning"])
+        return agreed
 
     def _provider(self, row: asyncpg.Record) -> Provider:
         name: str = row["provider"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
@@ -30,11 +31,8 @@ SELECT DISTINCT ON (model_id) model_id, version, parts_per_million FROM price_ma
 ORDER BY model_id, effective_time DESC, version DESC
 """
 
-# The tenant's agreed prices in force.
-_LIST_ORGANIZATION_PRICES: Final = """
-SELECT DISTINCT ON (model_id) * FROM organization_price WHERE effective_time <= $1
-ORDER BY model_id, effective_time DESC, version DESC
-"""
+# The agreed prices in force of some organizations.
+_LOOKUP_ORGANIZATION_PRICES: Final = "SELECT * FROM lookup_organization_prices($1, $2)"
 
 
 async def list_models(transaction: Transaction, now: datetime) -> Sequence[asyncpg.Record]:
@@ -49,7 +47,9 @@ async def list_markups(transaction: Transaction, now: datetime) -> Sequence[asyn
     return rows
 
 
-async def list_organization_prices(transaction: Transaction, now: datetime) -> Sequence[asyncpg.Record]:
-    """Rows of the tenant's agreed prices, one a model."""
-    rows: Sequence[asyncpg.Record] = await transaction.fetch(_LIST_ORGANIZATION_PRICES, now)
+async def lookup_organization_prices(
+    statement: Transaction, org_ids: Sequence[UUID], now: datetime
+) -> Sequence[asyncpg.Record]:
+    """Rows of what these organizations agreed on, one a model of each. For role `lookup`."""
+    rows: Sequence[asyncpg.Record] = await statement.fetch(_LOOKUP_ORGANIZATION_PRICES, org_ids, now)
     return rows
