@@ -42,6 +42,7 @@ from server.foundation import ids
 from server.foundation.clock import Clock
 from server.keys import checker as key_checker
 from server.keys.service import KeyService
+from server.limits.limiter import TEND_SECONDS, Limiter
 from server.models import catalogue
 from server.models.profile_book import ProfileBook
 from server.models.profile_service import ProfileService
@@ -63,6 +64,7 @@ from server.storage import invalidation, last_uses, outbox
 from server.storage.cache import REFRESH_SECONDS
 from server.storage.invalidation import Invalidations
 from server.storage.schedule import Loop, Schedule, SharedLoop
+from server.usage.limit_sums import LimitSums
 from server.usage.process_books import ProcessBooks, abandoned_calls
 from server.usage.reports import UsageReports
 from server.usage.service import UsageService
@@ -117,6 +119,13 @@ class Server:
         journals = ground.settings.journal_dir or data_dir / "journal"
         self._books = ProcessBooks(database, data_dir, journals, clock, ground.new_id, self._invalidations.hasten)
         self._invalidations.listen(leases.INVALIDATION_KIND, self._books.leases.forget)
+        self._limiter = Limiter(
+            ground.valkey,
+            LimitSums(database, self._books.calls.flush),
+            clock,
+            self._books.process_id,
+            self._books.others_run,
+        )
         self._reports = UsageReports(database, clock, self._books.calls.flush)
         self._chat_calls = self._make_chat_calls()
         authenticator = CredentialAuthenticator(
@@ -164,6 +173,7 @@ class Server:
         self._capabilities.say_what_is_off()
         await self._capabilities.signing_keys.load()
         await self._books.start()
+        await self._limiter.start()
         self._schedule.start()
         return await self._grpc.start(grpc_address)
 
@@ -182,6 +192,7 @@ class Server:
         await self._chat_calls.drain(seconds)
         await self._chat_calls.close()
         await self._schedule.stop()
+        await self._limiter.close()
         await self._capabilities.mailer.drain(seconds)
         await self._capabilities.flush_uses()
         await self._books.stop(seconds)
@@ -250,6 +261,7 @@ class Server:
             Loop("key-uses", last_uses.FLUSH_SECONDS, self._capabilities.key_checker.uses.flush),
             Loop("session-uses", last_uses.FLUSH_SECONDS, self._capabilities.session_checker.uses.flush),
             Loop("signing-keys-load", RELOAD_SECONDS, self._capabilities.signing_keys.load),
+            Loop("limits", TEND_SECONDS, self._limiter.tend),
             *self._books.loops(),
         ]
 

@@ -10,7 +10,7 @@ import fcntl
 import os
 import socket
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -20,6 +20,8 @@ from server.storage.database import Database, Role
 
 HOST: Final = socket.gethostname()
 LOCK_SUFFIX: Final = ".lock"
+_SILENT: Final = timedelta(seconds=10)
+"""Who was not heard of for so long does not run, or not well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,12 @@ class RunningProcess:
         """Tells the table that this process lives; writes the row anew where it is gone. Every few seconds."""
         async with self._database.privileged(Role.KEEPER) as transaction:
             await process_store.insert(transaction, self.id, HOST, str(self.lock_path), self._journal_path, now)
+
+    async def others_run(self, now: datetime) -> bool:
+        """Whether another process told lately that it lives. Raises `DatabaseUnavailableError`."""
+        async with self._database.privileged(Role.KEEPER) as transaction:
+            rows = await process_store.list_others(transaction, self.id)
+        return any(now - row["heartbeat_time"] < _SILENT for row in rows)
 
     async def stop(self, *, done: bool = True) -> bool:
         """Takes back the row, and lets go of the lock. The row stays where the journal is not `done`, or holds or

@@ -15,6 +15,7 @@ BUCKET: Final = timedelta(minutes=15)
 class Span(StrEnum):
     """Kinds of calendar windows."""
 
+    HOUR = "hour"
     DAY = "day"
     MONTH = "month"
 
@@ -30,7 +31,7 @@ class Window:
     start: datetime
     end: datetime
     label: str
-    """As the calendar names it: "2026-11-21" or "2026-11"."""
+    """As the calendar names it: "2026-11-21T23", "2026-11-21" or "2026-11"."""
 
 
 def zone(name: str) -> ZoneInfo:
@@ -42,7 +43,9 @@ def zone(name: str) -> ZoneInfo:
 
 
 def window(span: Span, time: datetime, in_zone: ZoneInfo) -> Window:
-    """The day or month of the zone's calendar that holds `time`. A day may have 23 or 25 hours."""
+    """The hour, day or month of the zone's calendar that holds `time`. A day may have 23 or 25 hours."""
+    if span is Span.HOUR:
+        return _hour(time.astimezone(UTC), in_zone)
     local = time.astimezone(in_zone)
     first = datetime(local.year, local.month, local.day if span is Span.DAY else 1, tzinfo=in_zone)
     following = _next_date(first, span)
@@ -58,6 +61,18 @@ def before(span: Span, window_after: Window, in_zone: ZoneInfo) -> Window:
 def bucket_start(time: datetime) -> datetime:
     """Start of the UTC bucket that holds `time`."""
     return time - timedelta(minutes=time.minute % 15, seconds=time.second, microseconds=time.microsecond)
+
+
+def _hour(time: datetime, in_zone: ZoneInfo) -> Window:
+    """From full hour to full hour by the zone's clock. Where that is put forward or back, another hour begins."""
+    start = bucket_start(time)
+    offset = start.astimezone(in_zone).utcoffset()
+    while start.astimezone(in_zone).minute and (start - BUCKET).astimezone(in_zone).utcoffset() == offset:
+        start -= BUCKET
+    end = start + BUCKET
+    while end.astimezone(in_zone).minute and end.astimezone(in_zone).utcoffset() == offset:
+        end += BUCKET
+    return Window(start, end, start.astimezone(in_zone).strftime("%Y-%m-%dT%H"))
 
 
 def _next_date(first: datetime, span: Span) -> datetime:

@@ -82,6 +82,10 @@ class ProcessBooks:
             Loop("reaper", _REAP_SECONDS, lambda: self._reaper.reap(self._clock.now())),
         )
 
+    async def others_run(self) -> bool:
+        """Whether another process of the deployment lives. Raises `DatabaseUnavailableError`."""
+        return await self._process.others_run(self._clock.now())
+
     async def flush(self, seconds: float) -> int:
         """Brings what is left into the database, within `seconds`; how many calls remain in the journal."""
         return await self._flusher.finish(seconds)

@@ -120,6 +120,10 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """The same caller's key was used for another transfer before. Metadata: none."""
     ERROR_REASON_NO_SUBSCRIPTION: _ErrorReason.ValueType  # 65
     """The organization has no plan in force."""
+    ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 70
+    """A limit on requests, tokens or calls at once is reached. Metadata: `scope`, `unit`, `window`, `limit`, `remaining`.
+    RetryInfo says when as much as was asked for may be free; it is absent where the limit is smaller than that.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons, sent as `reason` of google.rpc.ErrorInfo with domain "tollbridge". A value is never reused."""
@@ -218,6 +222,10 @@ ERROR_REASON_TRANSFER_MISMATCH: ErrorReason.ValueType  # 64
 """The same caller's key was used for another transfer before. Metadata: none."""
 ERROR_REASON_NO_SUBSCRIPTION: ErrorReason.ValueType  # 65
 """The organization has no plan in force."""
+ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 70
+"""A limit on requests, tokens or calls at once is reached. Metadata: `scope`, `unit`, `window`, `limit`, `remaining`.
+RetryInfo says when as much as was asked for may be free; it is absent where the limit is smaller than that.
+"""
 
 @typing.final
 class Rule(message.Message):

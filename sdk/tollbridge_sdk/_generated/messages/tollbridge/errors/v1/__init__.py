@@ -240,6 +240,12 @@ class ErrorReason(betterproto2.Enum):
     The organization has no plan in force.
     """
 
+    LIMIT_EXCEEDED = 70
+    """
+    A limit on requests, tokens or calls at once is reached. Metadata: `scope`, `unit`, `window`, `limit`, `remaining`.
+    RetryInfo says when as much as was asked for may be free; it is absent where the limit is smaller than that.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -287,6 +293,7 @@ class ErrorReason(betterproto2.Enum):
             63: "ERROR_REASON_BELOW_FLOOR",
             64: "ERROR_REASON_TRANSFER_MISMATCH",
             65: "ERROR_REASON_NO_SUBSCRIPTION",
+            70: "ERROR_REASON_LIMIT_EXCEEDED",
         }
 
     @classmethod
@@ -336,4 +343,5 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_BELOW_FLOOR": 63,
             "ERROR_REASON_TRANSFER_MISMATCH": 64,
             "ERROR_REASON_NO_SUBSCRIPTION": 65,
+            "ERROR_REASON_LIMIT_EXCEEDED": 70,
         }

@@ -1,0 +1,240 @@
+-- Decides N limits at once, or takes reports of what a process holds. Nothing is charged unless everything is.
+--
+-- KEYS: two for each limit: its counter, and where it is a calendar window's, that of the next window.
+-- ARGV: process, number of the request, offset in ms, life of what is held in ms, whether to decide, fewest tokens,
+--       how long after a holder's end its books may need, then FIELDS for each limit:
+--   kind       g flows (GCRA), c calendar, s slots
+--   a, b, z    g: ms of the window, units that flow back in it, 0.  c: start, end, end of the next window
+--   capacity   most units
+--   cost       units to charge; flexible: 1 where fewer down to `fewest tokens` will do
+--   wish       units beyond it that the process would like to hold ahead of need
+--   charged    units that its ended calls have used, in this epoch
+--   held       units that it holds: free ones, and those of running calls; free: the first part of them
+--   epoch      of the counter, as the process knows it; empty: unknown
+--   base       what the database says was used in the window, or -1
+-- Answers {word, number, now, then for each limit: window (1 or 2), epoch, used, extra, reset, tokens, recall}:
+--   OK      number = tokens charged        NO       number = the limit that refuses
+--   WAIT    the same, but others hold free units and were asked for them
+--   MISSING number = the counter that must be rebuilt: ask again with its base
+--   STALE   the windows are not those of now       OLD    a later request came first: nothing was read of this one
+-- A counter is a hash: e epoch, b base, l lost, s settled at the loss, r when to rebuild (c); v debt, a time (g);
+-- k when units were recalled; p:<process> = charged, held, free, expiry, number of its last request.
+local FIELDS = 13
+local process, number, offset, life = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local deciding, fewest, books = ARGV[5] == '1', tonumber(ARGV[6]), tonumber(ARGV[7])
+local RECALL = 1000
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + offset
+local mine = 'p:' .. process
+local count = (#ARGV - 7) / FIELDS
+
+local function text(value) return string.format('%.0f', value) end
+
+local function parse(record)
+  local c, h, f, x, n = string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+  return {charged = tonumber(c), held = tonumber(h), free = tonumber(f), expiry = tonumber(x), number = tonumber(n)}
+end
+
+local function read(index)
+  local at = 7 + (index - 1) * FIELDS
+  local item = {
+    kind = ARGV[at + 1], a = tonumber(ARGV[at + 2]), b = tonumber(ARGV[at + 3]), z = tonumber(ARGV[at + 4]),
+    capacity = tonumber(ARGV[at + 5]), cost = tonumber(ARGV[at + 6]), flexible = ARGV[at + 7] == '1',
+    wish = tonumber(ARGV[at + 8]), charged = tonumber(ARGV[at + 9]), held = tonumber(ARGV[at + 10]),
+    free = tonumber(ARGV[at + 11]), epoch = ARGV[at + 12], base = tonumber(ARGV[at + 13]),
+    window = 1, key = KEYS[index * 2 - 1], extra = 0, recall = 0,
+  }
+  if item.kind == 'c' and deciding then
+    if now < item.a or now >= item.z then return nil end
+    if now >= item.b then
+      -- The next window has begun: nothing of it is held yet.
+      item.window, item.key, item.ends = 2, KEYS[index * 2], item.z
+      item.charged, item.held, item.free, item.epoch, item.base = 0, 0, 0, '', -1
+    end
+  end
+  if item.kind == 'c' then item.ends = item.window == 2 and item.z or item.b end
+  return item
+end
+
+-- What others hold; those whose time is over are folded away.
+local function fold(item)
+  item.others_charged, item.others_held, item.others_free, item.gone = 0, 0, 0, {}
+  local base, lost, ended = tonumber(item.row.b or '0'), tonumber(item.row.l or '0'), false
+  for field, record in pairs(item.row) do
+    if string.sub(field, 1, 2) == 'p:' and field ~= mine then
+      local other = parse(record)
+      if other.expiry >= now then
+        item.others_charged = item.others_charged + other.charged
+        item.others_held = item.others_held + other.held
+        item.others_free = item.others_free + other.free
+      else
+        item.gone[#item.gone + 1] = field
+        -- What a dead process may have used stays counted: as debt, or until the database knows better.
+        if item.kind == 'c' then
+          base = base + other.charged + other.held
+          if other.held > 0 then lost, ended = lost + other.held, true end
+        elseif item.kind == 'g' then item.debt = item.debt + other.held * item.a end
+      end
+    end
+  end
+  item.row.b, item.lost, item.ended = base, lost, ended
+end
+
+local function load(item)
+  item.row = {}
+  local flat = redis.call('HGETALL', item.key)
+  for at = 1, #flat, 2 do item.row[flat[at]] = flat[at + 1] end
+  local record = item.row[mine] and parse(item.row[mine])
+  if record and record.number >= number then return false end
+  item.based = item.row.b ~= nil
+  item.debt = tonumber(item.row.v or '0')
+  item.known = item.row.e
+  if not item.known and item.kind ~= 'c' then item.known = text(now) .. '-' .. process end
+  fold(item)
+  local before = 0
+  if item.epoch ~= '' and item.epoch == item.known then before = record and record.charged or 0
+  else
+    -- A counter that the process does not know: what it holds is taken over, what it used before is in the base.
+    if item.kind == 'c' and record then item.row.b = item.row.b + record.charged end
+    before, item.charged = 0, 0
+  end
+  if item.kind == 'g' then
+    -- Never back, should the clock step back.
+    item.time = math.max(now, tonumber(item.row.a or '0'))
+    local elapsed = item.time - tonumber(item.row.a or text(now))
+    item.debt = math.max(0, item.debt - elapsed * item.b)
+    item.debt = math.max(0, item.debt + (item.charged - before) * item.a)
+  end
+  return true
+end
+
+-- A calendar counter that the database is asked for: new, or put right after a holder's end.
+local function rebuild(item)
+  local live = item.held + item.others_held
+  local settled = item.row.b + item.charged + item.others_charged - item.lost
+  if item.ended then item.settled, item.due = settled, now + books
+  else item.settled, item.due = tonumber(item.row.s or '0'), tonumber(item.row.r or '0') end
+  if item.base < 0 then return end
+  if not item.based then
+    item.row.b, item.based = item.row.b + item.base, true
+    item.known = text(now) .. '-' .. process .. '-' .. text(number)
+  elseif item.lost > 0 and now >= item.due then
+    local total = item.row.b + item.charged + item.others_charged + live
+    local proven = item.base + (settled - item.settled) + live
+    item.row.b = item.row.b - math.max(0, total - proven)
+    item.lost = 0
+  end
+end
+
+-- Units of the limit that are taken; a part of one counts as one.
+local function used(item)
+  if item.kind == 's' then return item.held + item.others_held end
+  if item.kind == 'g' then return math.ceil(item.debt / item.a) + item.held + item.others_held end
+  return item.row.b + item.charged + item.others_charged + item.held + item.others_held
+end
+
+-- In how many ms so many units are free, or -1 for never.
+local function wait(item, units)
+  if units > item.capacity then return -1 end
+  if item.kind == 's' then return 1000 end
+  if item.kind == 'c' then
+    if item.lost >= used(item) + units - item.capacity then return math.max(1, math.min(item.due, item.ends) - now) end
+    return math.max(1, item.ends - now)
+  end
+  if item.b == 0 then return -1 end
+  local over = item.debt + (item.held + item.others_held + units - item.capacity) * item.a
+  return math.max(1, math.ceil(over / item.b))
+end
+
+local function reset(item)
+  if item.kind == 's' then return 0 end
+  if item.kind == 'c' then return math.max(0, item.ends - now) end
+  if item.b == 0 then return -1 end
+  return math.ceil((item.debt + (item.held + item.others_held) * item.a) / item.b)
+end
+
+local function save(item)
+  if item.kind == 'c' and not item.based and item.held == 0 and not item.row[mine] then return end
+  local values = {mine, table.concat({text(item.charged), text(item.held), text(item.free), text(now + life), text(number)}, ' ')}
+  local function put(field, value) values[#values + 1] = field; values[#values + 1] = value end
+  if item.known then put('e', item.known) end
+  local keep = life * 2
+  if item.kind == 'c' then
+    if item.based then put('b', text(item.row.b)) end
+    if item.lost > 0 or item.row.l then put('l', text(item.lost)); put('s', text(item.settled)); put('r', text(item.due)) end
+    keep = math.max(0, item.ends - now) + 3600000
+  elseif item.kind == 'g' then
+    put('v', text(item.debt)); put('a', text(item.time))
+    if item.b > 0 then keep = keep + math.ceil(item.debt / item.b) else keep = keep + item.a * 60 end
+  end
+  if item.recalling then put('k', text(now)) end
+  redis.call('HSET', item.key, unpack(values))
+  if #item.gone > 0 then redis.call('HDEL', item.key, unpack(item.gone)) end
+  redis.call('PEXPIRE', item.key, text(keep))
+end
+
+local items = {}
+for index = 1, count do
+  local item = read(index)
+  if not item then return {'STALE', index, text(now)} end
+  if not load(item) then return {'OLD', index, text(now)} end
+  if item.kind == 'c' then rebuild(item) end
+  items[index] = item
+end
+
+-- The decision: fewer tokens where that will do, then all or nothing.
+local word, at, tokens, worst = 'OK', 0, -1, 0
+if deciding then
+  local most = math.huge
+  for _, item in ipairs(items) do
+    if item.flexible then most = math.min(most, item.capacity - used(item)) end
+  end
+  for index, item in ipairs(items) do
+    if item.flexible and item.cost > 0 then
+      item.asked = item.cost
+      item.cost = math.min(item.cost, math.max(most, fewest))
+      tokens = item.cost
+    end
+    local short = used(item) + item.cost - item.capacity
+    if item.kind == 'c' and not item.based then word, at = 'MISSING', index; break end
+    if item.cost > 0 and short > 0 then
+      local due = item.kind == 'c' and item.lost > 0 and now >= item.due
+      local ms = wait(item, item.cost)
+      if due then word, at = 'MISSING', index; break end
+      if item.others_free > 0 and ms >= 0 then item.recalling = true end
+      -- The limit that takes longest to heal speaks for all.
+      local weight = ms < 0 and math.huge or ms
+      if word == 'OK' or weight > worst then at, worst = index, weight end
+      if word ~= 'NO' then word = item.recalling and 'WAIT' or 'NO' end
+      if not item.recalling then word = 'NO' end
+    end
+  end
+end
+
+local answer = {word, at, text(now)}
+for _, item in ipairs(items) do
+  local recalled = item.recalling or (item.row.k and now - tonumber(item.row.k) < RECALL)
+  if recalled then item.recall = 1 end
+  if word == 'OK' then
+    item.held = item.held + item.cost
+    -- Ahead of need only an eighth of what is left, so that the last units go one by one; slots come back at once when
+    -- they are recalled, so half of them.
+    local left = math.floor((item.capacity - used(item)) / (item.kind == 's' and 2 or 8))
+    local open = item.kind ~= 'c' or (item.based and now < item.ends)
+    if open and not recalled and item.wish > 0 and left >= item.wish / 4 then
+      item.extra = math.min(item.wish, left)
+      item.held, item.free = item.held + item.extra, item.free + item.extra
+    end
+  end
+  save(item)
+  answer[#answer + 1] = item.window
+  answer[#answer + 1] = item.known or ''
+  answer[#answer + 1] = text(used(item))
+  answer[#answer + 1] = text(item.extra)
+  answer[#answer + 1] = text(reset(item))
+  answer[#answer + 1] = text(word == 'OK' and 0 or wait(item, math.max(1, item.cost)))
+  answer[#answer + 1] = item.recall
+end
+if word == 'OK' then answer[2] = tokens end
+return answer

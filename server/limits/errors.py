@@ -1,0 +1,37 @@
+"""Why a call is not let through."""
+
+from __future__ import annotations
+
+from server.limits.limits import LimitState, Unit
+from server.rpc.errors import ApiError, QuotaViolation
+from tollbridge.errors.v1.error_reason_pb2 import ErrorReason
+
+
+class LimitExceededError(ApiError):
+    """A limit is reached; nothing was charged. `UnavailableError` stands for limits that nobody can count just now."""
+
+    reason = ErrorReason.ERROR_REASON_LIMIT_EXCEEDED
+
+    def __init__(
+        self, state: LimitState, states: tuple[LimitState, ...], asked: int, retry_after: float | None
+    ) -> None:
+        """`state` is the limit that refuses, `states` where all of the call's limits stand, `asked` the units that
+        were asked of it. `retry_after` is None where it never admits so many."""
+        limit = state.limit
+        what = "calls at once" if limit.unit is Unit.CONCURRENCY else f"{limit.unit} a {limit.per}"
+        text = f"The {limit.scope}'s limit of {limit.allowance} {what} is reached"
+        super().__init__(
+            f"{text}; {state.remaining} are left and {asked} were asked for.",
+            metadata={
+                "scope": limit.scope.value,
+                "unit": limit.unit.value,
+                "window": limit.per.value if limit.per else "",
+                "limit": str(limit.allowance),
+                "remaining": str(state.remaining),
+            },
+            quotas=[QuotaViolation(limit.scope.value, f"{limit.allowance} {what}")],
+            retry_after=retry_after,
+        )
+        self.state = state
+        self.states = states
+        self.asked = asked

@@ -1,0 +1,180 @@
+"""Limits that belong together: one decision about all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from server.limits.counters import Counter
+from server.limits.limits import Limit, LimitState, Unit
+from server.limits.metrics import Figures
+from server.limits.shares import Share
+
+if TYPE_CHECKING:
+    from server.limits.group import Group
+
+_REQUEST: Final = 0
+_TOKENS: Final = 1
+_SLOT: Final = 2
+_KINDS: Final = {Unit.REQUESTS: _REQUEST, Unit.TOKENS: _TOKENS, Unit.CONCURRENCY: _SLOT}
+
+
+class Gate:
+    """The limits of a kind of call. Cheap to keep, and to be kept: with the key and the plan that it stands for."""
+
+    __slots__ = ("_figures", "_group", "_monotonic", "_plan", "counters", "limits")
+
+    def __init__(
+        self,
+        group: Group,
+        limits: Sequence[Limit],
+        counters: Sequence[Counter],
+        monotonic: Callable[[], float],
+        figures: Figures,
+    ) -> None:
+        self.limits = tuple(limits)
+        self.counters = tuple(counters)
+        self._group = group
+        self._monotonic = monotonic
+        self._figures = figures
+        self._plan = tuple((counter, _KINDS[limit.unit]) for limit, counter in zip(limits, counters, strict=True))
+
+    def take(self, tokens: int = 0) -> Admission | None:
+        """Admits a call of at most `tokens` at once, from what this process holds; None where `admit` must be asked.
+
+        Never refuses: None may mean either.
+        """
+        now = self._monotonic()
+        for counter, kind in self._plan:
+            share = counter.share
+            if share.free < (tokens if kind == _TOKENS else 1) or now >= share.good_until:
+                return None
+        shares = []
+        for counter, kind in self._plan:
+            share = counter.share
+            cost = tokens if kind == _TOKENS else 1
+            share.free -= cost
+            share.taken += cost
+            if kind == _REQUEST:
+                share.charged += 1
+            else:
+                share.running += cost
+            shares.append(share)
+        self._figures.in_memory += 1
+        return Admission(self, shares, tokens)
+
+    async def admit(self, tokens: int = 0, least_tokens: int | None = None) -> Admission:
+        """Admits a call of at most `tokens`; where limits on tokens bind and `least_tokens` is given, of as many as are
+        left, but not fewer than that: `tokens` of the admission says how many.
+
+        Raises `LimitExceededError`, then nothing was charged, and `UnavailableError` within a second.
+        """
+        return self.take(tokens) or await self._group.decide(self, tokens, least_tokens)
+
+    def admitted(self, tokens: int) -> Admission:
+        """The admission of a call that Valkey charged."""
+        shares = []
+        for counter, kind in self._plan:
+            share = counter.share
+            cost = tokens if kind == _TOKENS else 1
+            share.taken += cost
+            if kind == _REQUEST:
+                share.charged += 1
+            else:
+                share.running += cost
+            shares.append(share)
+        self._figures.in_valkey += 1
+        return Admission(self, shares, tokens)
+
+    def states(self) -> tuple[LimitState, ...]:
+        """Where the limits stand, in their order."""
+        now = self._monotonic()
+        return tuple(
+            LimitState(limit, counter.share.remaining(limit.capacity), max(0.0, counter.share.reset_time - now))
+            for limit, counter in zip(self.limits, self.counters, strict=True)
+        )
+
+    def give_back(self, shares: Sequence[Share], tokens: int, used: int) -> None:
+        """Of the `tokens` charged, `used` were used: the rest is free again."""
+        now = self._monotonic()
+        for share, (counter, kind) in zip(shares, self._plan, strict=True):
+            if kind == _TOKENS:
+                share.running -= tokens
+                share.charged += used
+                _free(share, tokens - used, now)
+                self._group.keep(share, counter)
+
+    def leave(self, shares: Sequence[Share]) -> None:
+        """A call is over: its slots are free again."""
+        now = self._monotonic()
+        for share, (counter, kind) in zip(shares, self._plan, strict=True):
+            if kind == _SLOT:
+                share.running -= 1
+                _free(share, 1, now)
+                self._group.keep(share, counter)
+
+    def uncount(self, shares: Sequence[Share]) -> None:
+        """A call that was none: its requests are free again, where they do not flow back by themselves."""
+        now = self._monotonic()
+        for share, (counter, kind) in zip(shares, self._plan, strict=True):
+            if kind == _REQUEST and counter.is_calendar:
+                share.charged -= 1
+                _free(share, 1, now)
+                self._group.keep(share, counter)
+
+
+class Admission:
+    """A call that was let through. `settle` and `release` wait for nothing; each counts once."""
+
+    __slots__ = ("_gate", "_open", "_shares", "tokens")
+
+    def __init__(self, gate: Gate, shares: Sequence[Share], tokens: int) -> None:
+        self._gate = gate
+        self._shares = shares
+        self._open: int | None = tokens
+        """Tokens that are charged and not settled; None: settled."""
+        self.tokens = tokens
+        """The most that the call may use: what was charged."""
+
+    def settle(self, tokens: int) -> None:
+        """The call used so many tokens, more or fewer than were charged."""
+        if self._open is not None:
+            charged, self._open = self._open, None
+            self._gate.give_back(self._shares, charged, tokens)
+
+    def release(self) -> None:
+        """The call is over: frees its slots. What was never settled stays charged."""
+        if self._shares:
+            if self._open is not None:
+                self.settle(self._open)
+            shares, self._shares = self._shares, ()
+            self._gate.leave(shares)
+
+    def cancel(self) -> None:
+        """There was no call after all: gives everything back, but requests of a second or minute, which flow back."""
+        if self._shares:
+            self.settle(0)
+            self._gate.uncount(self._shares)
+            self.release()
+
+    def states(self) -> tuple[LimitState, ...]:
+        """Where the call's limits stand, in the gate's order."""
+        return self._gate.states()
+
+    def tightest(self, unit: Unit) -> LimitState | None:
+        """The limit of this unit of which the smallest part remains; None where there is none."""
+        return min((state for state in self.states() if state.limit.unit is unit), key=_part, default=None)
+
+    def __del__(self) -> None:
+        # Whoever forgot it is gone: its slots must not be.
+        self.release()
+
+
+def _free(share: Share, units: int, now: float) -> None:
+    # Past its time a share takes nothing: what is not held is free for everybody.
+    if now < share.good_until and units > 0:
+        share.free += units
+
+
+def _part(state: LimitState) -> float:
+    return state.share

@@ -1,0 +1,90 @@
+"""One line of a request to Valkey: what is told of a share and asked for it, and what is learnt from the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from server.limits.counters import Counter
+from server.limits.limits import Limit
+from server.limits.script import Answer, Line
+from server.limits.shares import SLICE_SECONDS, Share
+
+_RECALLED_SECONDS: Final = 1.0
+"""So long nothing is held ahead of need after others were short of it."""
+
+
+@dataclass(slots=True)
+class Told:
+    """A share as it is told, taken down when the line is made: what changes later is told next time."""
+
+    counter: Counter
+    share: Share
+    limit: Limit
+    cost: int
+    """Units asked for one call; 0 in a report."""
+    flexible: bool
+    """Whether fewer tokens will do."""
+    wish: int
+    """Units asked for ahead of need."""
+    base: int
+    """What the database says of the window; -1: it was not asked."""
+    charged: int = field(init=False)
+    running: int = field(init=False)
+    free: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.charged, self.running, self.free = self.share.charged, self.share.running, self.share.free
+
+    def keys(self, deciding: bool) -> tuple[str, str]:
+        """The counter's, and the next window's."""
+        return self.share.key, self.counter.next_key if deciding else self.share.key
+
+    def arguments(self, deciding: bool) -> tuple[str, ...]:
+        """The script's fields."""
+        kind, first, second, third = self.counter.flow(self.limit)
+        if kind == "c" and not deciding:
+            first, second, third = self.share.start, self.share.end, self.share.end
+        held = self.running + self.free
+        numbers = (first, second, third, self.limit.capacity, self.cost, int(self.flexible), self.wish)
+        told = (self.charged, held, self.free, self.share.epoch, self.base)
+        return (kind, *map(str, numbers), *map(str, told))
+
+    def learn(self, heard: Line, answer: Answer, before: float, now: float) -> None:
+        """Takes over what the script answered to a request that was sent at `before`."""
+        if heard.recall:
+            self.counter.recalled_until = now + _RECALLED_SECONDS
+        if heard.window == 2:
+            self._enter_next(heard, answer, before, now)
+            return
+        share = self.share
+        if not heard.epoch:
+            share.epoch = ""
+            return
+        if heard.epoch != share.epoch:
+            # What was used before is in the counter's base, or gone with it.
+            share.charged -= self.charged
+            self.charged, share.epoch = 0, heard.epoch
+        self._note(share, heard, answer, before)
+
+    def _enter_next(self, heard: Line, answer: Answer, before: float, now: float) -> None:
+        # The share that was told belongs to the window that is over: it was not heard of, and is told again.
+        self.counter.enter(answer.now)
+        share = self.counter.share
+        share.epoch = heard.epoch
+        self.charged = self.running = self.free = 0
+        if heard.epoch:
+            self._note(share, heard, answer, before)
+
+    def _note(self, share: Share, heard: Line, answer: Answer, before: float) -> None:
+        granted = 0
+        if answer.word == "OK" and self.cost:
+            granted = answer.number if self.flexible and answer.number >= 0 else self.cost
+        share.free += heard.extra
+        share.told = (self.charged, self.running + granted, self.free + heard.extra)
+        share.told_time = before
+        share.used = heard.used
+        share.reset_time = before + heard.reset / 1000 if heard.reset >= 0 else float("inf")
+        share.good_until = before + SLICE_SECONDS
+        if share.end:
+            share.good_until = min(share.good_until, before + (share.end - answer.now) / 1000)
