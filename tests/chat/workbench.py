@@ -262,7 +262,7 @@ async def open_workbench(
 ) -> AsyncIterator[Workbench]:
     """A workbench whose organization has 10 dollars and no model."""
     owner = await asyncpg.connect(database.owner_url)
-    pools = await Database.connect(dict.fromkeys((Role.APP, Role.METER, Role.KEEPER), database.url))
+    pools = await Database.connect(dict.fromkeys((Role.APP, Role.LOOKUP, Role.METER, Role.KEEPER), database.url))
     org_id = uuid7()
     await _make_organization(owner, org_id)
     clock = SystemClock()
