@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 from google.protobuf import json_format
@@ -101,6 +101,8 @@ def of_refusal(refusal: Refusal, request_id: str) -> ErrorAnswer:
 
 
 def _answer(rule: Rule, message: str, details: list[Message], request_id: str) -> ErrorAnswer:
+    # What is repeated for an Idempotency-Key is the first call's error, word for word.
+    request_id = next((found.request_id for found in details if _tells_request(found)), request_id)
     body = {
         "error": {
             "message": message,
@@ -148,6 +150,10 @@ def _rule_of_detail(detail: Message) -> Rule | None:
     known = ErrorReason.DESCRIPTOR.values_by_name
     value = known.get(detail.reason) or known.get(f"ERROR_REASON_{detail.reason}")
     return None if value is None else rule_of(ErrorReason.ValueType(value.number))
+
+
+def _tells_request(detail: Message) -> TypeGuard[error_details_pb2.RequestInfo]:
+    return isinstance(detail, error_details_pb2.RequestInfo) and bool(detail.request_id)
 
 
 def _first_field(details: list[Message]) -> str | None:

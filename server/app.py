@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -24,9 +25,10 @@ from server.auth.service import AuthService
 from server.auth.session_list import SessionList
 from server.auth.sign_in import SignIn
 from server.auth.signing_keys import RELOAD_SECONDS
-from server.billing import leases
+from server.billing import leases, reversals
 from server.billing.adjustments import Adjustments
 from server.billing.nightly import LOOK_SECONDS, NightlyVerify
+from server.billing.processes import OtherProcesses
 from server.billing.reaper import Reaper
 from server.billing.seals import SEAL_SECONDS, seal
 from server.billing.service import BillingService
@@ -57,6 +59,9 @@ from server.rpc.call_log import CallLog
 from server.rpc.foreign_services import CHANNELZ, Exposure
 from server.rpc.grpc_edge import GrpcEdge
 from server.rpc.grpc_server import GrpcDoor, GrpcServer
+from server.rpc.idempotency import store as idempotency_store
+from server.rpc.idempotency.claims import Claims
+from server.rpc.idempotency.once import Once
 from server.rpc.methods import Method, method_table
 from server.rpc.origin_proof import OriginProof
 from server.rpc.pipeline import Pipeline
@@ -132,7 +137,8 @@ class Server:
             capabilities.key_checker, capabilities.session_checker, capabilities.throttle
         )
         self.methods: Mapping[str, Method] = method_table(self._servicers())
-        self.pipeline = Pipeline(authenticator, CallLog(), clock, self._invalidations.hasten)
+        self._once = self._make_once(data_dir)
+        self.pipeline = Pipeline(authenticator, CallLog(), clock, self._invalidations.hasten, self._once)
         door = door or GrpcDoor()
         self._grpc = GrpcServer(
             GrpcEdge(self.methods, self.pipeline, self.new_request_id, self._origin_proof(door), overloaded),
@@ -178,17 +184,21 @@ class Server:
         return await self._grpc.start(grpc_address)
 
     async def drain(self, seconds: float) -> None:
-        """Takes no new gRPC connections and lets running calls end; returns when those of gRPC have.
+        """Takes no new gRPC connections and lets running calls end; returns when those of gRPC have, and those that
+        went on without their caller.
 
         What runs after `seconds`, on any transport, ends with `ShuttingDownError`; streams after what they sent.
         """
         self._cutting = asyncio.get_running_loop().call_later(seconds, self.pipeline.cut)
         await self._grpc.drain(seconds + LAST_WORDS_SECONDS)
+        await self._once.drain(seconds + LAST_WORDS_SECONDS)
 
     async def stop(self, seconds: float) -> None:
         """After the transports drained: waits for settlements, ends the loops, gives the process's place back."""
         if self._cutting is not None:
             self._cutting.cancel()
+        self._once.cut()
+        await self._once.drain(seconds)
         await self._chat_calls.drain(seconds)
         await self._chat_calls.close()
         await self._schedule.stop()
@@ -225,6 +235,19 @@ class Server:
         ]
         names = [PlatformService.NAME, *(getattr(servicer, "NAME", "") for servicer in servicers)]
         return [PlatformService(self._health_checks(), VERSION, endpoints_of(names)), *servicers]
+
+    def _make_once(self, data_dir: Path) -> Once:
+        ground = self._ground
+        claims = Claims(
+            ground.database,
+            ground.clock,
+            ground.new_id,
+            self._books.process_id,
+            OtherProcesses(ground.database, data_dir / "processes"),
+            reversals.give_up,
+            timedelta(hours=ground.settings.idempotency_hours),
+        )
+        return Once(ground.database, claims, ground.root.pepper("idempotency-key"))
 
     def _health_checks(self) -> HealthChecks:
         probes = {DATABASE: self._ground.database.ready, "cache": self._cache_ready}
@@ -275,6 +298,9 @@ def shared_loops(ground: Ground) -> list[Loop | SharedLoop]:
         Loop("nightly-verify", LOOK_SECONDS, nightly.look),
         SharedLoop("invalidation-sweep", _SWEEP_SECONDS, invalidation.sweep),
         SharedLoop("outbox-sweep", _SWEEP_SECONDS, outbox.sweep),
+        SharedLoop("idempotency-sweep", _SWEEP_SECONDS, idempotency_store.sweep),
+        # Each charge in a transaction of its own: accounts of many organizations must not be locked together.
+        Loop("reversals", reversals.LOOK_SECONDS, reversals.Reversals(ground.database).settle),
         SharedLoop("session-sweep", _SWEEP_SECONDS, auth_store.sweep),
         SharedLoop("signing-keys", _SWEEP_SECONDS, signing_key_rotation(ground).tend),
     ]

@@ -169,6 +169,9 @@ class Settings(EdgeSettings):
     wrong_credentials_per_address: int = Field(
         120, ge=10, description="Wrong passwords and keys that an address may send in 5 minutes before it must wait."
     )
+    idempotency_hours: int = Field(
+        24, ge=1, le=720, description="How long a call with an Idempotency-Key is remembered, in hours."
+    )
     provider_connect_seconds: float = Field(5.0, gt=0, le=60, description="Time to connect to a provider, in seconds.")
     provider_first_byte_seconds: float = Field(
         120.0, gt=0, le=3600, description="Time until a provider's first byte, in seconds."

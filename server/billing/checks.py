@@ -115,6 +115,14 @@ WITH many AS (
 SELECT place, expected, found, count(*) OVER () FROM compared WHERE expected <> found ORDER BY 1 LIMIT 1
 """
 
+# What was given back for runs that were given up: never more than each was charged.
+_REVERSED: Final = """
+SELECT 'usage event ' || t.usage_event_id AS place, coalesce(e.cost, 0) AS expected, t.amount AS found, count(*) OVER ()
+FROM (SELECT usage_event_id, sum(amount) AS amount FROM ledger_transfer WHERE purpose = 'reversal' GROUP BY 1) t
+LEFT JOIN usage_event e ON e.id = t.usage_event_id
+WHERE t.amount > coalesce(e.cost, 0) ORDER BY 1 LIMIT 1
+"""
+
 # Tokens times the prices that the event names, markup included, rounded once, half up; cut where counts are absurd.
 _PRICED: Final = """
 WITH price AS (
@@ -169,6 +177,7 @@ CHECKS: Final = (
     Check("open holds and leases explain what is reserved", _HOLDS),
     Check("closed holds were charged at most once, and at most what was held", _CLOSED),
     Check("usage events are charged in the ledger", _CHARGED),
+    Check("charges were taken back at most once", _REVERSED),
     Check("usage events are priced by the prices they name", _PRICED),
     Check("buckets are the sums of usage events", _BUCKETS),
 )

@@ -28,6 +28,9 @@ RETURNING id
 # Whether there is a row.
 _EXISTS: Final = "SELECT EXISTS (SELECT FROM process WHERE id = $1)"
 
+# One process.
+_GET: Final = "SELECT id, host, lock_path, journal_path, heartbeat_time FROM process WHERE id = $1"
+
 # Every process but one, longest silent first.
 _LIST_OTHERS: Final = """
 SELECT id, host, lock_path, journal_path, heartbeat_time FROM process WHERE id <> $1 ORDER BY heartbeat_time
@@ -50,6 +53,11 @@ async def exists(transaction: Transaction, process_id: UUID) -> bool:
     """Whether the process has a row."""
     found: bool = await transaction.fetchval(_EXISTS, process_id)
     return found
+
+
+async def get(transaction: Transaction, process_id: UUID) -> asyncpg.Record | None:
+    """Row of (id, host, lock_path, journal_path, heartbeat_time), or None."""
+    return await transaction.fetchrow(_GET, process_id)
 
 
 async def list_others(transaction: Transaction, own: UUID) -> Sequence[asyncpg.Record]:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import socket
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -22,6 +22,7 @@ HOST: Final = socket.gethostname()
 LOCK_SUFFIX: Final = ".lock"
 _SILENT: Final = timedelta(seconds=10)
 """Who was not heard of for so long does not run, or not well."""
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,30 @@ class DeadProcess:
     def remove(self) -> None:
         """Removes its lock file."""
         self._path.unlink(missing_ok=True)
+
+
+class OtherProcesses:
+    """What can be said of processes whose ids are known."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        """`folder` is DATA/processes."""
+        self._database = database
+        self._folder = folder
+
+    async def has_ended(self, process_id: UUID) -> bool:
+        """Whether the process is dead: its lock can be taken, or it was buried already. False where nothing can be
+        proved, as with one on another host. Raises `DatabaseUnavailableError`."""
+        async with self._database.privileged(Role.KEEPER) as transaction:
+            found = await process_store.get(transaction, process_id)
+        path = lock_path(self._folder, process_id)
+        if found is None and not path.exists():
+            return True
+        row = ProcessRow(**dict(found)) if found else ProcessRow(process_id, HOST, str(path), "", _LONG_AGO)
+        dead = prove_dead(self._folder, row)
+        if dead is None:
+            return False
+        with dead:
+            return True
 
 
 def lock_path(folder: Path, process_id: UUID) -> Path:

@@ -31,6 +31,11 @@ def spill_id(org_id: UUID, call_id: UUID) -> UUID:
     return transfer_id(org_id, f"spill/{call_id.hex}")
 
 
+def reversal_id(org_id: UUID, call_id: UUID, number: int) -> UUID:
+    """What gives a call's charge back, the first or second part of it."""
+    return transfer_id(org_id, f"reversal/{number}/{call_id.hex}")
+
+
 def excess_id(org_id: UUID, call_id: UUID) -> UUID:
     """What a call cost beyond its hold."""
     return transfer_id(org_id, f"excess/{call_id.hex}")

@@ -84,7 +84,7 @@ class ChatCall:
         self._body = body
         self._context = context
         self._create_time = tools.clock.now()
-        self._call_id = tools.new_id()
+        self._call_id = context.run_id or tools.new_id()
         self._tally = Tally(tools.clock.monotonic, tools.clock.monotonic(), body.answers)
         self._last_moment = self._tally.begin_time + tools.longest_call.total_seconds()
         self._model: CallableModel | None = None
@@ -165,6 +165,7 @@ class ChatCall:
         prompt = self._prompt = measure(self._body, model)
         self._tools.book.check_open()
         admitted = self._admitted = await self._tools.admission.admit(self._applicant(model), prompt, model)
+        self._context.charged = None
         self._tools.book.open(
             admitted.hold,
             self._call_id,
@@ -248,14 +249,13 @@ class ChatCall:
         )
 
     def _open_stream(self, model: CallableModel, admitted: Admitted, upstream: ProviderAnswer) -> AnswerStream:
-        held = admitted.hold.amount > 0
         return AnswerStream(
             model.provider,
             upstream,
             self._tally,
             _name_of(model),
             wants_usage=self._body.wants_usage,
-            text_bound=admitted.answer_bound * self._body.answers if held else None,
+            text_bound=admitted.answer_bound * self._body.answers if admitted.hold.amount > 0 else None,
             count=self._count,
         )
 
@@ -267,10 +267,9 @@ class ChatCall:
 
     def _abandon(self, opening: asyncio.Task[Hold]) -> None:
         ending, status = self._ending(asyncio.CancelledError())
-        empty = Bill(TokenCounts(), estimated=False)
 
         async def nothing() -> MeteredCall:
-            return self._metered(empty, ending, status, 0)
+            return self._metered(Bill(TokenCounts(), estimated=False), ending, status, 0)
 
         self._tools.settlements.begin_when_opened(opening, nothing)
 
@@ -294,6 +293,7 @@ class ChatCall:
             # Only now: the last bytes of a complete answer came meanwhile, so that its connection can be kept.
             self._close_upstream()
         if self._billed is not None:
+            self._context.charged = outcome.charge(self._billed, self._admitted.hold, settlement)
             await self._tell_outcome(self._billed, self._admitted, settlement)
 
     async def _settle(self, ending: str, status: int) -> Settlement | None:

@@ -19,6 +19,13 @@ TODAY: Final = "today"
 _CURRENCY: Final = "USD"
 
 
+def charge(call: MeteredCall, hold: Hold, settlement: Settlement | None) -> int:
+    """What the call was charged or will be, in nano-dollars."""
+    if settlement is not None:
+        return settlement.cost
+    return 0 if call.price is None else min(cost(call.price, call.tokens), hold.amount)
+
+
 def describe(
     call: MeteredCall,
     hold: Hold,
@@ -31,10 +38,6 @@ def describe(
     """The serialized `Outcome`. Where the settlement is still under way, what is available is left out.
     `today`: the organization's day with this call in it, where it was asked for."""
     tokens = call.tokens
-    if settlement is not None:
-        charged = settlement.cost
-    else:
-        charged = 0 if call.price is None else min(cost(call.price, tokens), hold.amount)
     described = Outcome(
         usage_event_id=ids.to_text(ids.USAGE_EVENT, call.id),
         tokens=TokenCounts(
@@ -45,7 +48,7 @@ def describe(
             reasoning=tokens.reasoning,
             total=tokens.total,
         ),
-        cost=money.to_text(charged),
+        cost=money.to_text(charge(call, hold, settlement)),
         currency=_CURRENCY,
         available="" if settlement is None else money.to_text(settlement.available),
         plan_id=hold.plan_id,

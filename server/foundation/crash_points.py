@@ -41,6 +41,9 @@ CrashPoint = Literal[
 ]
 """In the order of a call's life; the last two are passed by whoever finds another process dead."""
 
+KeyedPoint = Literal["claimed", "answered, not kept", "changed, not committed", "changed"]
+"""Passed by calls with an Idempotency-Key alone."""
+
 POINTS: Final[tuple[CrashPoint, ...]] = get_args(CrashPoint)
 
 
@@ -54,7 +57,7 @@ class _Orders:
         self._times = 0
         self._taken: Path | None = None
 
-    def passing(self, point: CrashPoint) -> None:
+    def passing(self, point: CrashPoint | KeyedPoint) -> None:
         """Dies where the order says so."""
         if self._taken is None and not self._take():
             return
@@ -85,11 +88,11 @@ def _kill() -> NoReturn:
     raise AssertionError("nobody outlives this signal")
 
 
-def _nothing(_point: CrashPoint) -> None:
+def _nothing(_point: CrashPoint | KeyedPoint) -> None:
     """What every process does that is not under test."""
 
 
-def _chosen(folder: str | None) -> Callable[[CrashPoint], None]:
+def _chosen(folder: str | None) -> Callable[[CrashPoint | KeyedPoint], None]:
     return _Orders(Path(folder), _kill).passing if folder else _nothing
 
 

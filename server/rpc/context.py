@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from server.rpc.errors import InternalError
 from server.rpc.principal import Origin, Principal
@@ -25,6 +26,10 @@ class CallContext:
     """Monotonic seconds at which the caller stops waiting; None: never."""
     cut: bool = False
     """Whether the server itself ends the call, because it shuts down."""
+    run_id: UUID | None = None
+    """Names this run of a call that is remembered; its usage event has this id."""
+    charged: int | None = 0
+    """What a metered call was charged, in nano-dollars; None where it was admitted and nobody knows yet."""
     initial_metadata: list[MetadataPair] = field(default_factory=list)
     """Sent before the first message; over REST the allowed names become headers."""
     trailing_metadata: list[MetadataPair] = field(default_factory=list)

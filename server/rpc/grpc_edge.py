@@ -18,6 +18,7 @@ from google.rpc import status_pb2
 from server.foundation.clock import SystemClock
 from server.rpc.context import MetadataPair
 from server.rpc.errors import OverloadedError
+from server.rpc.idempotency.caller_key import METADATA_KEY
 from server.rpc.methods import Method
 from server.rpc.origin_proof import FORWARDED, OriginProof, Peer
 from server.rpc.pipeline import Ending, Incoming, Pipeline
@@ -119,6 +120,9 @@ def trusted_metadata(pairs: Sequence[tuple[str, str | bytes]]) -> Mapping[str, s
     for credential in _CREDENTIALS:
         if sum(name == credential for name, _ in pairs) > 1:
             del found[credential]
+    if METADATA_KEY in found and sum(name == METADATA_KEY for name, _ in pairs) > 1:
+        # No text, so it is refused where it is read.
+        found[METADATA_KEY] = b""
     return found
 
 

@@ -33,6 +33,7 @@ class Method:
     path: str
     """`/package.Service/Method`."""
     request_class: type[Message]
+    reply_class: type[Message]
     rule: AccessRule
     unary: UnaryHandler | None
     """Set for methods that answer once."""
@@ -42,6 +43,10 @@ class Method:
     """Whether its request has rules to hold; raw bodies have none."""
     changes: bool
     """Whether a success may leave cached entries stale, here and in other processes."""
+    keyed: bool
+    """Whether an Idempotency-Key makes it happen once."""
+    metered: bool
+    """Whether it admits and charges itself, and so acts beyond our database."""
 
 
 def method_table(servicers: Iterable[object]) -> Mapping[str, Method]:
@@ -80,12 +85,16 @@ def _method(servicer: object, descriptor: MethodDescriptor) -> Method | None:
     handler = getattr(servicer, name, None)
     if handler is None:
         raise ServicerMismatchError(f"{type(servicer).__name__} has no {name} for {descriptor.full_name}")
+    options = descriptor.GetOptions()
     return Method(
         path=path_of(descriptor),
         request_class=message_factory.GetMessageClass(descriptor.input_type),
+        reply_class=message_factory.GetMessageClass(descriptor.output_type),
         rule=rule,
         unary=None if descriptor.server_streaming else handler,
         stream=handler if descriptor.server_streaming else None,
         validated=descriptor.input_type.full_name != _RAW_BODY,
-        changes=bool(descriptor.GetOptions().Extensions[options_pb2.audit]),
+        changes=bool(options.Extensions[options_pb2.audit]),
+        keyed=options.Extensions[options_pb2.idempotency] == options_pb2.IDEMPOTENCY_KEYED,
+        metered=options.Extensions[options_pb2.admission] == options_pb2.ADMISSION_HANDLER,
     )

@@ -1,9 +1,10 @@
 """What every call passes through, in this order:
 
-    id > authenticate > access > parse > validate > handle > errors > log and metrics
+    id > authenticate > access > parse > validate > remember > handle > errors > log and metrics
 
-The request id comes with the origin, made where the call arrived. Limits and money are decided by the handler for
-chat (`(admission) = ADMISSION_HANDLER`). Audit rows are written by the domain, in the transaction that they describe.
+The request id comes with the origin, made where the call arrived. What came with an Idempotency-Key is handled once,
+and answered from memory after (`rpc.idempotency`). Limits and money are decided by the handler for chat
+(`(admission) = ADMISSION_HANDLER`). Audit rows are written by the domain, in the transaction that they describe.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from server.rpc.errors import (
     ShuttingDownError,
     UnavailableError,
 )
+from server.rpc.idempotency.caller_key import METADATA_KEY
 from server.rpc.methods import Method
 from server.rpc.principal import Origin, Principal
 from server.rpc.validation import validate
@@ -75,6 +77,24 @@ class Outgoing(Protocol):
         ...
 
 
+Handle = Callable[[Method, Message, CallContext, Outgoing], Awaitable[None]]
+"""What comes after a stage: handles the call and sends its answer."""
+
+
+class Remembering(Protocol):
+    """What answers calls that came with an Idempotency-Key. Bound in `server.app`."""
+
+    async def answer(
+        self, method: Method, request: Message, context: CallContext, outgoing: Outgoing, handle: Handle
+    ) -> None:
+        """Handles the call, or answers what it came to before."""
+        ...
+
+    def cut(self) -> None:
+        """Ends every call that runs now."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """A call as a transport hands it over."""
@@ -101,12 +121,19 @@ class Pipeline:
     """The one way through which calls reach handlers. Transports run it in a task of the call's own."""
 
     def __init__(
-        self, authenticator: Authenticator, recorder: CallRecorder, clock: Clock, after_change: AfterChange
+        self,
+        authenticator: Authenticator,
+        recorder: CallRecorder,
+        clock: Clock,
+        after_change: AfterChange,
+        remembering: Remembering | None = None,
     ) -> None:
+        """Without `remembering` keys are ignored."""
         self._authenticator = authenticator
         self._recorder = recorder
         self._clock = clock
         self._after_change = after_change
+        self._remembering = remembering
         self._running: dict[asyncio.Task[Any], CallContext] = {}
         self._cut: set[asyncio.Task[Any]] = set()
 
@@ -140,6 +167,8 @@ class Pipeline:
             context.cut = True
             self._cut.add(task)
             task.cancel()
+        if self._remembering is not None:
+            self._remembering.cut()
 
     def _was_cut(self, task: asyncio.Task[Any]) -> bool:
         """Whether the cancellation under way is ours alone, and so has been answered."""
@@ -170,6 +199,12 @@ class Pipeline:
         if method.validated:
             validate(request)
         context.initial_metadata.append(("x-request-id", context.request_id))
+        if method.keyed and METADATA_KEY in context.metadata and self._remembering is not None:
+            await self._remembering.answer(method, request, context, outgoing, self._handle)
+        else:
+            await self._handle(method, request, context, outgoing)
+
+    async def _handle(self, method: Method, request: Message, context: CallContext, outgoing: Outgoing) -> None:
         if method.unary is not None:
             reply = await method.unary(request, context)
             if method.changes:

@@ -17,7 +17,9 @@ from uuid import UUID
 
 import asyncpg
 
+from server.storage import effect
 from server.storage.connections import Connections
+from server.storage.effect import Effect
 
 Transaction = asyncpg.Connection
 """What store functions take first: a connection inside a transaction."""
@@ -100,24 +102,33 @@ class Database:
 
     def tenant(self, org_id: UUID) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that sees one organization's rows."""
-        return _InTransaction(self._connections[Role.APP], f"BEGIN; SET LOCAL app.org_id = '{org_id}'")
+        return self._transaction(Role.APP, f"SET LOCAL app.org_id = '{org_id}'")
 
     def person(self, user_id: UUID) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that sees one person's rows."""
-        return _InTransaction(self._connections[Role.APP], f"BEGIN; SET LOCAL app.user_id = '{user_id}'")
+        return self._transaction(Role.APP, f"SET LOCAL app.user_id = '{user_id}'")
 
     def registration(self, org_id: UUID, user_id: UUID) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that sees one organization's and one person's rows: sign-up, sign-in, membership."""
-        settings = f"SET LOCAL app.org_id = '{org_id}'; SET LOCAL app.user_id = '{user_id}'"
-        return _InTransaction(self._connections[Role.APP], f"BEGIN; {settings}")
+        return self._transaction(Role.APP, f"SET LOCAL app.org_id = '{org_id}'; SET LOCAL app.user_id = '{user_id}'")
 
     def shared(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that sees no tenant: only tables without one (models, prices, plans)."""
-        return _InTransaction(self._connections[Role.APP], "BEGIN")
+        return self._transaction(Role.APP)
 
     def privileged(self, role: Role) -> AbstractAsyncContextManager[Transaction]:
         """A transaction across tenants, as `meter`, `keeper` or `platform`."""
-        return _InTransaction(self._connections[role], "BEGIN")
+        return self._transaction(role)
+
+    def effect(self) -> Effect:
+        """All transactions that this task opens inside it as one commit."""
+        return Effect(lambda role: _InTransaction(self._connections[role], "BEGIN"))
+
+    def _transaction(self, role: Role, settings: str = "") -> AbstractAsyncContextManager[Transaction]:
+        joined = effect.current()
+        if joined is not None:
+            return joined.step(role, settings)
+        return _InTransaction(self._connections[role], f"BEGIN; {settings}")
 
     def statement(self, role: Role = Role.APP) -> AbstractAsyncContextManager[Transaction]:
         """A connection for exactly one statement, which is its own transaction.

@@ -124,6 +124,12 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """A limit on requests, tokens or calls at once is reached. Metadata: `scope`, `unit`, `window`, `limit`, `remaining`.
     RetryInfo says when as much as was asked for may be free; it is absent where the limit is smaller than that.
     """
+    ERROR_REASON_IDEMPOTENCY_IN_FLIGHT: _ErrorReason.ValueType  # 80
+    """A call with the same Idempotency-Key is still running, here or on another server. Ask again when it has ended."""
+    ERROR_REASON_IDEMPOTENCY_MISMATCH: _ErrorReason.ValueType  # 81
+    """The Idempotency-Key was used for another request of this method within its life. Example: the same key, another body."""
+    ERROR_REASON_IDEMPOTENT_RESULT_TOO_LARGE: _ErrorReason.ValueType  # 82
+    """The call was done, and its answer was too large to be kept for a repeat. Metadata: `billed`, `currency`, `limit_bytes`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons, sent as `reason` of google.rpc.ErrorInfo with domain "tollbridge". A value is never reused."""
@@ -226,6 +232,12 @@ ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 70
 """A limit on requests, tokens or calls at once is reached. Metadata: `scope`, `unit`, `window`, `limit`, `remaining`.
 RetryInfo says when as much as was asked for may be free; it is absent where the limit is smaller than that.
 """
+ERROR_REASON_IDEMPOTENCY_IN_FLIGHT: ErrorReason.ValueType  # 80
+"""A call with the same Idempotency-Key is still running, here or on another server. Ask again when it has ended."""
+ERROR_REASON_IDEMPOTENCY_MISMATCH: ErrorReason.ValueType  # 81
+"""The Idempotency-Key was used for another request of this method within its life. Example: the same key, another body."""
+ERROR_REASON_IDEMPOTENT_RESULT_TOO_LARGE: ErrorReason.ValueType  # 82
+"""The call was done, and its answer was too large to be kept for a repeat. Metadata: `billed`, `currency`, `limit_bytes`."""
 
 @typing.final
 class Rule(message.Message):

@@ -11,12 +11,11 @@ CREATE TABLE call_reversal (
 );
 CALL make_tenant_table('call_reversal');
 GRANT INSERT ON call_reversal TO tollbridge_app;
-GRANT DELETE ON call_reversal TO tollbridge_keeper;
-CREATE POLICY keeper_sweeps ON call_reversal FOR DELETE TO tollbridge_keeper USING (true);
 
--- Gives back what a call was charged, to the accounts that paid, from the platform's own `interruption`. What the
--- platform bore itself stays. `p_paid`: the transfers that a call with a hold of its own is charged by, two at most.
--- `p_ids`: an id for each movement, so that asking again moves nothing. Answers how much was given back in all.
+-- Gives back what a run that was given up was charged, to the accounts that paid, from the platform's own
+-- `interruption`, and strikes it off the list; once, whoever asks. What the platform bore itself stays. `p_paid`: the
+-- transfers that a call with a hold of its own is charged by, two at most. `p_ids`: an id for each movement. Answers how
+-- much was given back in all.
 CREATE FUNCTION ledger_reverse_call(p_org uuid, p_event uuid, p_paid uuid[], p_ids uuid[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -25,9 +24,8 @@ DECLARE
     v_all bigint := 0;
 BEGIN
     PERFORM ledger_guard(p_org);
-    IF EXISTS (SELECT FROM ledger_transfer WHERE id = ANY (p_ids)) THEN
-        RETURN (SELECT sum(amount) FROM ledger_transfer WHERE id = ANY (p_ids));
-    END IF;
+    DELETE FROM call_reversal WHERE usage_event_id = p_event AND org_id = p_org;
+    IF NOT FOUND THEN RETURN 0; END IF;
     INSERT INTO ledger_account (id, org_id, code, normal) VALUES (ledger_account_id('e'), p_org, 'interruption', 'D')
     ON CONFLICT DO NOTHING;
     SELECT id INTO v_platform FROM ledger_account

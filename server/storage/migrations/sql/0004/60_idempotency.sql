@@ -22,5 +22,8 @@ CREATE TABLE idempotent_call (
 CREATE INDEX idempotent_call_expire ON idempotent_call (expire_time);
 CALL make_tenant_table('idempotent_call');
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotent_call TO tollbridge_app;
+-- What platform administrators change is remembered in the transaction of the change.
+GRANT UPDATE (outcome) ON idempotent_call TO tollbridge_platform;
+CREATE POLICY platform_remembers ON idempotent_call FOR UPDATE TO tollbridge_platform USING (true);
 GRANT DELETE ON idempotent_call TO tollbridge_keeper;
 CREATE POLICY keeper_sweeps ON idempotent_call FOR DELETE TO tollbridge_keeper USING (true);

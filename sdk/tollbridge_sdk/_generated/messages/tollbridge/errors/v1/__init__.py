@@ -246,6 +246,21 @@ class ErrorReason(betterproto2.Enum):
     RetryInfo says when as much as was asked for may be free; it is absent where the limit is smaller than that.
     """
 
+    IDEMPOTENCY_IN_FLIGHT = 80
+    """
+    A call with the same Idempotency-Key is still running, here or on another server. Ask again when it has ended.
+    """
+
+    IDEMPOTENCY_MISMATCH = 81
+    """
+    The Idempotency-Key was used for another request of this method within its life. Example: the same key, another body.
+    """
+
+    IDEMPOTENT_RESULT_TOO_LARGE = 82
+    """
+    The call was done, and its answer was too large to be kept for a repeat. Metadata: `billed`, `currency`, `limit_bytes`.
+    """
+
     @classmethod
     def betterproto_value_to_renamed_proto_names(cls) -> dict[int, str]:
         return {
@@ -294,6 +309,9 @@ class ErrorReason(betterproto2.Enum):
             64: "ERROR_REASON_TRANSFER_MISMATCH",
             65: "ERROR_REASON_NO_SUBSCRIPTION",
             70: "ERROR_REASON_LIMIT_EXCEEDED",
+            80: "ERROR_REASON_IDEMPOTENCY_IN_FLIGHT",
+            81: "ERROR_REASON_IDEMPOTENCY_MISMATCH",
+            82: "ERROR_REASON_IDEMPOTENT_RESULT_TOO_LARGE",
         }
 
     @classmethod
@@ -344,4 +362,7 @@ class ErrorReason(betterproto2.Enum):
             "ERROR_REASON_TRANSFER_MISMATCH": 64,
             "ERROR_REASON_NO_SUBSCRIPTION": 65,
             "ERROR_REASON_LIMIT_EXCEEDED": 70,
+            "ERROR_REASON_IDEMPOTENCY_IN_FLIGHT": 80,
+            "ERROR_REASON_IDEMPOTENCY_MISMATCH": 81,
+            "ERROR_REASON_IDEMPOTENT_RESULT_TOO_LARGE": 82,
         }

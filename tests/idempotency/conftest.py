@@ -1,0 +1,87 @@
+"""The product with three workers, a way to kill them at named points, and a caller for each transport."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+import grpc
+import pytest
+
+from bridge.catalog import Catalog
+from server.foundation.crash_points import VARIABLE, CrashPoint, KeyedPoint
+from tests.contract.descriptors import IMAGE
+from tests.idempotency.callers import Caller, Grpc, Rest
+from tests.support.scratch import scratch_folder
+from tests.support.served import Served, running
+from tests.support.split import split_of
+from tests.support.tenants import Tenant, make_tenant
+
+Catalog.from_generated(IMAGE.read_bytes())
+
+TRANSPORTS = ("grpc", "bridge in process", "bridge over grpc")
+
+
+@pytest.fixture(scope="package")
+def orders() -> Iterator[Path]:
+    """Where workers look for the point that they are to die at."""
+    with scratch_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="package")
+def served(orders: Path) -> Iterator[Served]:
+    """The product with three workers."""
+    with (
+        scratch_folder() as folder,
+        running(folder, "--workers", "3", "--no-local-model", **{VARIABLE: str(orders)}) as product,
+    ):
+        yield product
+
+
+@pytest.fixture
+def die_at(orders: Path) -> Iterator[Callable[[CrashPoint | KeyedPoint, int], None]]:
+    """Lets the worker that passes a point for the so-many-th time die there."""
+
+    def order(point: CrashPoint | KeyedPoint, times: int = 1) -> None:
+        hidden = orders / f"{uuid4().hex}.writing"
+        hidden.write_text(f"{point} {times}")
+        hidden.rename(hidden.with_suffix(".order"))
+
+    yield order
+    for left in orders.iterdir():
+        left.unlink()
+
+
+@pytest.fixture(scope="package")
+def split_url(served: Served) -> Iterator[str]:
+    """A bridge before a server, two processes over the product's own database: its base URL."""
+    with scratch_folder() as folder, split_of(served, folder) as (_, edge):
+        yield edge.facts["http"]
+
+
+@pytest.fixture(params=TRANSPORTS)
+async def caller(request: pytest.FixtureRequest, served: Served) -> AsyncIterator[Caller]:
+    """Each transport in turn."""
+    async with AsyncExitStack() as stack:
+        if request.param == "grpc":
+            yield Grpc(await stack.enter_async_context(grpc.aio.insecure_channel(served.grpc)))
+            return
+        url = request.getfixturevalue("split_url") if request.param == "bridge over grpc" else served.http
+        yield Rest(request.param, await stack.enter_async_context(aiohttp.ClientSession()), url)
+
+
+@pytest.fixture
+async def rest(served: Served) -> AsyncIterator[Rest]:
+    """The product's own bridge, each call on a connection of its own, so that any worker may get it."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=0)) as session:
+        yield Rest("bridge in process", session, served.http)
+
+
+@pytest.fixture
+def tenant(served: Served) -> Tenant:
+    """An organization of the test's own, with ten dollars."""
+    return make_tenant(served, "10")
