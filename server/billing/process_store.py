@@ -36,6 +36,11 @@ _LIST_OTHERS: Final = """
 SELECT id, host, lock_path, journal_path, heartbeat_time FROM process WHERE id <> $1 ORDER BY heartbeat_time
 """
 
+# Whether a process but one was heard of lately, and has run for a while.
+_OTHERS_RUN: Final = """
+SELECT EXISTS (SELECT FROM process WHERE id <> $1 AND heartbeat_time > $2 AND start_time < $2)
+"""
+
 
 async def insert(
     transaction: Transaction, process_id: UUID, host: str, lock_path: str, journal_path: str, now: datetime
@@ -64,3 +69,9 @@ async def list_others(transaction: Transaction, own: UUID) -> Sequence[asyncpg.R
     """Rows of (id, host, lock_path, journal_path, heartbeat_time) of others, longest silent first."""
     rows: Sequence[asyncpg.Record] = await transaction.fetch(_LIST_OTHERS, own)
     return rows
+
+
+async def others_run(transaction: Transaction, own: UUID, since: datetime) -> bool:
+    """Whether another process began before this moment and was heard of after it."""
+    found: bool = await transaction.fetchval(_OTHERS_RUN, own, since)
+    return found

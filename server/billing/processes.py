@@ -21,7 +21,7 @@ from server.storage.database import Database, Role
 HOST: Final = socket.gethostname()
 LOCK_SUFFIX: Final = ".lock"
 _SILENT: Final = timedelta(seconds=10)
-"""Who was not heard of for so long does not run, or not well."""
+"""Who was not heard of for so long does not run, or not well; who is younger has not done much."""
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -74,10 +74,9 @@ class RunningProcess:
             await process_store.insert(transaction, self.id, HOST, str(self.lock_path), self._journal_path, now)
 
     async def others_run(self, now: datetime) -> bool:
-        """Whether another process told lately that it lives. Raises `DatabaseUnavailableError`."""
+        """Whether another process has run for a while, and still does. Raises `DatabaseUnavailableError`."""
         async with self._database.privileged(Role.KEEPER) as transaction:
-            rows = await process_store.list_others(transaction, self.id)
-        return any(now - row["heartbeat_time"] < _SILENT for row in rows)
+            return await process_store.others_run(transaction, self.id, now - _SILENT)
 
     async def stop(self, *, done: bool = True) -> bool:
         """Takes back the row, and lets go of the lock. The row stays where the journal is not `done`, or holds or

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from server.foundation.windows import window
 from server.limits.limits import MOST, SPANS, Limit, Per, Unit
 from server.limits.shares import Share
 
+_SERIALS: Final = itertools.count(1)
 _FLOW_MS: Final = {Per.SECOND: 1000, Per.MINUTE: 60_000}
 _SLOTS_AHEAD: Final = 8
 _CALLS_AHEAD: Final = 8
@@ -23,7 +25,19 @@ _LOOK_SECONDS: Final = 1.0
 class Counter:
     """All limits of one scope, subject, unit and window share it, whatever their allowance."""
 
-    __slots__ = ("__weakref__", "_bounds", "_prefix", "_rate", "_zone", "cost", "limit", "recalled_until", "share")
+    __slots__ = (
+        "__weakref__",
+        "_bounds",
+        "_prefix",
+        "_rate",
+        "_shares",
+        "_zone",
+        "cost",
+        "limit",
+        "recalled_until",
+        "serial",
+        "share",
+    )
 
     def __init__(self, tag: str, limit: Limit, zone: ZoneInfo) -> None:
         """`tag`: what a cluster keeps together."""
@@ -37,7 +51,10 @@ class Counter:
         """Units of the last call that asked Valkey."""
         self.recalled_until = 0.0
         """Until when nothing is held ahead of need, because others need it."""
+        self.serial = next(_SERIALS)
+        """No other counter of this process has it: its shares count from zero."""
         self.share = Share(self._key(0))
+        self._shares = {0: self.share}
 
     @property
     def is_calendar(self) -> bool:
@@ -65,7 +82,9 @@ class Counter:
         self._bounds = (_ms(here.start), _ms(here.end), _ms(after.end))
         if left.start == self._bounds[0]:
             return None
-        self.share = Share(self._key(self._bounds[0]), *self._bounds[:2])
+        # Close to a boundary the estimate of the time may go to and fro: what was counted must not be forgotten.
+        self.share = self._shares.get(self._bounds[0]) or Share(self._key(self._bounds[0]), *self._bounds[:2])
+        self._shares = {share.start: share for share in (left, self.share)}
         return left if left.start else None
 
     def flow(self, limit: Limit) -> tuple[str, int, int, int]:

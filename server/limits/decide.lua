@@ -8,17 +8,19 @@
 --   capacity   most units
 --   cost       units to charge; flexible: 1 where fewer down to `fewest tokens` will do
 --   wish       units beyond it that the process would like to hold ahead of need
---   charged    units that its ended calls have used, in this epoch
+--   charged    units that its calls have used for good since it began to count
 --   held       units that it holds: free ones, and those of running calls; free: the first part of them
---   epoch      of the counter, as the process knows it; empty: unknown
+--   serial     of the process's count: another one begins with nothing charged
 --   base       what the database says was used in the window, or -1
--- Answers {word, number, now, then for each limit: window (1 or 2), epoch, used, extra, reset, tokens, recall}:
+-- Answers {word, number, now, then for each limit: window (1 or 2), epoch, used, extra, reset, wait, recall}
+-- (epoch: empty where the counter must be rebuilt; reset: ms until all is free; wait: until what was asked for is):
 --   OK      number = tokens charged        NO       number = the limit that refuses
 --   WAIT    the same, but others hold free units and were asked for them
 --   MISSING number = the counter that must be rebuilt: ask again with its base
 --   STALE   the windows are not those of now       OLD    a later request came first: nothing was read of this one
 -- A counter is a hash: e epoch, b base, l lost, s settled at the loss, r when to rebuild (c); v debt, a time (g);
--- k when units were recalled; p:<process> = charged, held, free, expiry, number of its last request.
+-- k when units were recalled; p:<process> = charged, held, free, expiry, number of its last request, serial, zero:
+-- what was charged when the counter first heard of the process, which is in the base, or gone.
 local FIELDS = 13
 local process, number, offset, life = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local deciding, fewest, books = ARGV[5] == '1', tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -32,8 +34,11 @@ local count = (#ARGV - 7) / FIELDS
 local function text(value) return string.format('%.0f', value) end
 
 local function parse(record)
-  local c, h, f, x, n = string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
-  return {charged = tonumber(c), held = tonumber(h), free = tonumber(f), expiry = tonumber(x), number = tonumber(n)}
+  local c, h, f, x, n, s, z = string.match(record, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+  return {
+    charged = tonumber(c) - tonumber(z), held = tonumber(h), free = tonumber(f), expiry = tonumber(x),
+    number = tonumber(n), serial = s, zero = tonumber(z),
+  }
 end
 
 local function read(index)
@@ -42,15 +47,15 @@ local function read(index)
     kind = ARGV[at + 1], a = tonumber(ARGV[at + 2]), b = tonumber(ARGV[at + 3]), z = tonumber(ARGV[at + 4]),
     capacity = tonumber(ARGV[at + 5]), cost = tonumber(ARGV[at + 6]), flexible = ARGV[at + 7] == '1',
     wish = tonumber(ARGV[at + 8]), charged = tonumber(ARGV[at + 9]), held = tonumber(ARGV[at + 10]),
-    free = tonumber(ARGV[at + 11]), epoch = ARGV[at + 12], base = tonumber(ARGV[at + 13]),
-    window = 1, key = KEYS[index * 2 - 1], extra = 0, recall = 0,
+    free = tonumber(ARGV[at + 11]), serial = ARGV[at + 12], base = tonumber(ARGV[at + 13]),
+    window = 1, key = KEYS[index * 2 - 1], extra = 0, recall = 0, zero = 0,
   }
   if item.kind == 'c' and deciding then
     if now < item.a or now >= item.z then return nil end
     if now >= item.b then
       -- The next window has begun: nothing of it is held yet.
       item.window, item.key, item.ends = 2, KEYS[index * 2], item.z
-      item.charged, item.held, item.free, item.epoch, item.base = 0, 0, 0, '', -1
+      item.charged, item.held, item.free, item.base = 0, 0, 0, -1
     end
   end
   if item.kind == 'c' then item.ends = item.window == 2 and item.z or item.b end
@@ -59,7 +64,7 @@ end
 
 -- What others hold; those whose time is over are folded away.
 local function fold(item)
-  item.others_charged, item.others_held, item.others_free, item.gone = 0, 0, 0, {}
+  item.others_charged, item.others_held, item.others_free, item.gone, item.inherited = 0, 0, 0, {}, 0
   local base, lost, ended = tonumber(item.row.b or '0'), tonumber(item.row.l or '0'), false
   for field, record in pairs(item.row) do
     if string.sub(field, 1, 2) == 'p:' and field ~= mine then
@@ -74,7 +79,7 @@ local function fold(item)
         if item.kind == 'c' then
           base = base + other.charged + other.held
           if other.held > 0 then lost, ended = lost + other.held, true end
-        elseif item.kind == 'g' then item.debt = item.debt + other.held * item.a end
+        elseif item.kind == 'g' then item.inherited = item.inherited + other.held * item.a end
       end
     end
   end
@@ -92,19 +97,20 @@ local function load(item)
   item.known = item.row.e
   if not item.known and item.kind ~= 'c' then item.known = text(now) .. '-' .. process end
   fold(item)
-  local before = 0
-  if item.epoch ~= '' and item.epoch == item.known then before = record and record.charged or 0
+  local before = record and record.charged or 0
+  if record and record.serial == item.serial then item.zero = record.zero
   else
-    -- A counter that the process does not know: what it holds is taken over, what it used before is in the base.
-    if item.kind == 'c' and record then item.row.b = item.row.b + record.charged end
-    before, item.charged = 0, 0
+    -- What it holds is taken over; what it used before is counted already.
+    if record then item.row.b = item.row.b + record.charged end
+    before, item.zero = 0, item.charged
   end
+  item.charged = item.charged - item.zero
   if item.kind == 'g' then
     -- Never back, should the clock step back.
     item.time = math.max(now, tonumber(item.row.a or '0'))
     local elapsed = item.time - tonumber(item.row.a or text(now))
     item.debt = math.max(0, item.debt - elapsed * item.b)
-    item.debt = math.max(0, item.debt + (item.charged - before) * item.a)
+    item.debt = math.max(0, item.debt + item.inherited + (item.charged - before) * item.a)
   end
   return true
 end
@@ -156,7 +162,9 @@ end
 
 local function save(item)
   if item.kind == 'c' and not item.based and item.held == 0 and not item.row[mine] then return end
-  local values = {mine, table.concat({text(item.charged), text(item.held), text(item.free), text(now + life), text(number)}, ' ')}
+  local numbers = {item.charged + item.zero, item.held, item.free, now + life, number}
+  for at, value in ipairs(numbers) do numbers[at] = text(value) end
+  local values = {mine, table.concat(numbers, ' ') .. ' ' .. item.serial .. ' ' .. text(item.zero)}
   local function put(field, value) values[#values + 1] = field; values[#values + 1] = value end
   if item.known then put('e', item.known) end
   local keep = life * 2

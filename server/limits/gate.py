@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from server.limits.counters import Counter
 from server.limits.limits import Limit, LimitState, Unit
 from server.limits.metrics import Figures
+from server.limits.script import Answer
 from server.limits.shares import Share
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _KINDS: Final = {Unit.REQUESTS: _REQUEST, Unit.TOKENS: _TOKENS, Unit.CONCURRENCY
 class Gate:
     """The limits of a kind of call. Cheap to keep, and to be kept: with the key and the plan that it stands for."""
 
-    __slots__ = ("_figures", "_group", "_monotonic", "_plan", "counters", "limits")
+    __slots__ = ("_figures", "_group", "_monotonic", "_plan", "counters", "limits", "refusal")
 
     def __init__(
         self,
@@ -34,6 +35,8 @@ class Gate:
     ) -> None:
         self.limits = tuple(limits)
         self.counters = tuple(counters)
+        self.refusal: tuple[float, int, Answer] | None = None
+        """The last one: when it was asked for, for how many tokens, and what was said."""
         self._group = group
         self._monotonic = monotonic
         self._figures = figures

@@ -7,6 +7,7 @@ newest. Callers that wait meanwhile look again in memory when their turn comes.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -29,7 +30,7 @@ from server.storage.database import DatabaseUnavailableError
 
 _PATIENCE_SECONDS: Final = 0.9
 """Longest wait of a caller, for its turn and for the answer."""
-_RECALL_SECONDS: Final = 0.7
+_RECALL_SECONDS: Final = 0.8
 """So long a caller waits for units that others hold."""
 _LOOK_AGAIN_SECONDS: Final = 0.03
 _SETTLED_SECONDS: Final = 1.5
@@ -112,30 +113,44 @@ class Group:
     async def report(self) -> None:
         """Tells Valkey what changed, renews what is used, gives back what is not. To be called every quarter second."""
         async with self._turn:
-            now = self._clock.monotonic()
-            lines = [line for share, counter in self._held.items() if (line := self._due(share, counter, now))]
-            for at in range(0, len(lines), _LINES):
-                await self._exchange(lines[at : at + _LINES])
+            # Twice, so that what is called back with the first answer goes back at once.
+            if await self._tell():
+                await self._tell()
             self._drop_what_is_told()
 
     async def close(self) -> None:
         """Gives back what no call holds."""
-        for share in self._held:
-            share.free = 0
+        for counter in self._held.values():
+            counter.recalled_until = math.inf
         await self.report()
 
+    async def _tell(self) -> bool:
+        """Whether there was something that is called back."""
+        now = self._clock.monotonic()
+        lines = [line for share, counter in self._held.items() if (line := self._due(share, counter, now))]
+        for at in range(0, len(lines), _LINES):
+            await self._exchange(lines[at : at + _LINES])
+        return any(line.share.free and line.counter.recalled_until > now for line in lines)
+
     async def _decide_in_turn(self, gate: Gate, tokens: int, least_tokens: int | None) -> Admission:
-        until = self._clock.monotonic() + _RECALL_SECONDS
+        begin, loop = self._clock.monotonic(), asyncio.get_running_loop()
+        patience = loop.time() + _RECALL_SECONDS
+        fewest = tokens if least_tokens is None else least_tokens
         while True:
             async with self._turn:
                 taken = gate.take(tokens)
                 if taken is not None:
                     return taken
+                asked = self._clock.monotonic()
+                # What was refused to another while this one waited is refused to this one.
+                if gate.refusal is not None and gate.refusal[0] > begin and gate.refusal[1] <= fewest:
+                    raise self._refused(gate, gate.refusal[2], fewest)
                 answer = await self._ask(gate, tokens, least_tokens)
                 if answer.word == "OK":
                     return gate.admitted(answer.number if answer.number >= 0 else tokens)
-            if answer.word != "WAIT" or self._clock.monotonic() > until:
-                raise self._refusal(gate, answer, tokens if least_tokens is None else least_tokens)
+                if answer.word != "WAIT" or loop.time() > patience:
+                    gate.refusal = (asked, fewest, answer)
+                    raise self._refused(gate, answer, fewest)
             # Others give back what they hold.
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
@@ -153,7 +168,7 @@ class Group:
                 return answer
         raise UnavailableError("limits: the counters change faster than they can be asked")
 
-    def _refusal(self, gate: Gate, answer: Answer, tokens: int) -> LimitExceededError:
+    def _refused(self, gate: Gate, answer: Answer, tokens: int) -> LimitExceededError:
         states, at = gate.states(), answer.number - 1
         limit, wait = gate.limits[at], answer.lines[at].wait
         self._figures.refuse(limit.scope.value, limit.unit.value)
@@ -218,9 +233,9 @@ class Group:
         if self._org_id is None:
             return dict.fromkeys(unknown, 0)
         pause = _SETTLED_SECONDS - await self._script.kept_seconds()
-        if pause > 0 and await self._others_run():
-            await asyncio.sleep(pause)
         try:
+            if pause > 0 and await self._others_run():
+                await asyncio.sleep(pause)
             sums = await self._used_so_far.used(self._org_id, [_wanted_sum(counter) for counter in unknown])
         except DatabaseUnavailableError as error:
             raise UnavailableError(f"limits: the counters cannot be rebuilt: {error}") from error

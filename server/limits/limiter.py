@@ -41,8 +41,8 @@ class Limiter:
         others_run: Callable[[], Awaitable[bool]],
         offset_ms: int = 0,
     ) -> None:
-        """`others_run` tells whether another process of the deployment lives; it is asked after Valkey lost what it
-        counted. `offset_ms` moves Valkey's time, for tests."""
+        """`others_run` tells whether another process has run for a while and may hold something; it is asked after
+        Valkey lost what it counted. `offset_ms` moves Valkey's time, for tests."""
         self.script = Script(valkey, clock, offset_ms)
         self._used_so_far = used_so_far
         self._clock = clock

@@ -31,6 +31,8 @@ return string.format('%.0f', now - tonumber(since))
 """
 _MARK: Final = "tollbridge:limits:since"
 
+_FIELDS: Final = 7
+"""Of an answer's line."""
 _ANSWER_SECONDS: Final = 0.6
 """Longest wait for Valkey."""
 _AWAY_SECONDS: Final = 0.2
@@ -44,6 +46,7 @@ class Line:
     window: int
     """1 or 2: the window asked for, or the next."""
     epoch: str
+    """Of the counter; empty: it has to be rebuilt."""
     used: int
     extra: int
     reset: int
@@ -78,7 +81,7 @@ class Script:
         """One call of the script. Raises `UnavailableError` within `_ANSWER_SECONDS`."""
         row = await self._ask(self._evaluate(keys, arguments))
         word, number, now, *rest = row
-        lines = [_line(rest[at : at + 7]) for at in range(0, len(rest), 7)]
+        lines = [_line(rest[at : at + _FIELDS]) for at in range(0, len(rest), _FIELDS)]
         return Answer(word.decode(), int(number), int(now), lines)
 
     async def kept_seconds(self) -> float:
@@ -113,4 +116,4 @@ def _close(command: Awaitable[Any]) -> None:
 
 def _line(row: Sequence[Any]) -> Line:
     window, epoch, used, extra, reset, wait, recall = row
-    return Line(int(window), epoch.decode(), int(used), int(extra), int(reset), int(wait), recall == 1)
+    return Line(window, epoch.decode(), int(used), int(extra), int(reset), int(wait), recall == 1)

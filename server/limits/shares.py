@@ -15,7 +15,7 @@ UNKNOWN: Final = (-1, -1, -1)
 """Valkey may or may not have heard of the last request."""
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
+@dataclass(slots=True, eq=False)
 class Share:
     """One process's part of one counter (of one window, for a calendar's). Units of the limit; monotonic seconds.
 
@@ -32,9 +32,7 @@ class Share:
     running: int = 0
     """Units of calls that have not ended: worst cases, slots."""
     charged: int = 0
-    """Units that calls have used for good, since `origin`."""
-    epoch: str = ""
-    """The counter's life that `charged` belongs to."""
+    """Units that calls have used for good."""
     good_until: float = 0.0
     """Past it, what is free may not be taken."""
     told: tuple[int, int, int] = (0, 0, 0)

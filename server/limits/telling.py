@@ -47,7 +47,7 @@ class Told:
             first, second, third = self.share.start, self.share.end, self.share.end
         held = self.running + self.free
         numbers = (first, second, third, self.limit.capacity, self.cost, int(self.flexible), self.wish)
-        told = (self.charged, held, self.free, self.share.epoch, self.base)
+        told = (self.charged, held, self.free, self.counter.serial, self.base)
         return (kind, *map(str, numbers), *map(str, told))
 
     def learn(self, heard: Line, answer: Answer, before: float, now: float) -> None:
@@ -57,21 +57,13 @@ class Told:
         if heard.window == 2:
             self._enter_next(heard, answer, before, now)
             return
-        share = self.share
-        if not heard.epoch:
-            share.epoch = ""
-            return
-        if heard.epoch != share.epoch:
-            # What was used before is in the counter's base, or gone with it.
-            share.charged -= self.charged
-            self.charged, share.epoch = 0, heard.epoch
-        self._note(share, heard, answer, before)
+        if heard.epoch:
+            self._note(self.share, heard, answer, before)
 
     def _enter_next(self, heard: Line, answer: Answer, before: float, now: float) -> None:
         # The share that was told belongs to the window that is over: it was not heard of, and is told again.
         self.counter.enter(answer.now)
         share = self.counter.share
-        share.epoch = heard.epoch
         self.charged = self.running = self.free = 0
         if heard.epoch:
             self._note(share, heard, answer, before)

@@ -83,7 +83,7 @@ class ProcessBooks:
         )
 
     async def others_run(self) -> bool:
-        """Whether another process of the deployment lives. Raises `DatabaseUnavailableError`."""
+        """Whether another process of the deployment has run for a while. Raises `DatabaseUnavailableError`."""
         return await self._process.others_run(self._clock.now())
 
     async def flush(self, seconds: float) -> int:

@@ -53,3 +53,26 @@ def test_a_bucket_holds_its_time(time: datetime) -> None:
 def test_unknown_zones_are_named(name: str) -> None:
     with pytest.raises(UnknownZoneError):
         zone(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "time", "start", "end"),
+    [
+        ("UTC", "2026-11-21T12:59:59", "2026-11-21T12:00", "2026-11-21T13:00"),
+        ("Asia/Kolkata", "2026-11-21T12:29:59", "2026-11-21T11:30", "2026-11-21T12:30"),
+        ("Asia/Kathmandu", "2026-11-21T12:15:00", "2026-11-21T12:15", "2026-11-21T13:15"),
+        # The hour that New York lives twice is two hours.
+        ("America/New_York", "2026-11-01T05:59:59", "2026-11-01T05:00", "2026-11-01T06:00"),
+        ("America/New_York", "2026-11-01T06:00:00", "2026-11-01T06:00", "2026-11-01T07:00"),
+        ("America/New_York", "2026-03-08T07:30:00", "2026-03-08T07:00", "2026-03-08T08:00"),
+        # Lord Howe's clock goes back from 2:00 to 1:30 and forward from 2:00 to 2:30.
+        ("Australia/Lord_Howe", "2026-04-04T14:45:00", "2026-04-04T14:00", "2026-04-04T15:00"),
+        ("Australia/Lord_Howe", "2026-04-04T15:10:00", "2026-04-04T15:00", "2026-04-04T15:30"),
+        ("Australia/Lord_Howe", "2026-10-03T15:40:00", "2026-10-03T15:30", "2026-10-03T16:00"),
+    ],
+)
+def test_an_hour_is_the_zones_and_hours_leave_no_gap(name: str, time: str, start: str, end: str) -> None:
+    hour = window(Span.HOUR, datetime.fromisoformat(f"{time}+00:00"), zone(name))
+    assert (hour.start, hour.end) == (datetime.fromisoformat(f"{start}+00:00"), datetime.fromisoformat(f"{end}+00:00"))
+    assert window(Span.HOUR, hour.end, zone(name)).start == hour.end
+    assert before(Span.HOUR, hour, zone(name)).end == hour.start
