@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from server.billing import hold_store, transfer_ids
 from server.billing.errors import BalanceInsufficientError, BalanceReservedError, NoSubscriptionError
@@ -30,8 +30,7 @@ _STATEMENT_SECONDS: Final = 2.0
 _NO_ACCOUNT: Final = UUID(int=0)
 
 
-@dataclass(frozen=True, slots=True)
-class HoldDetail:
+class HoldDetail(msgspec.Struct, frozen=True):
     """What the usage event of a call says whose process died before settling it."""
 
     model_id: str
@@ -42,8 +41,7 @@ class HoldDetail:
     create_time: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True):
     """Money set aside for one call."""
 
     id: UUID

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
+
+import msgspec
 
 from server.billing.errors import BalanceInsufficientError
 from server.billing.holds import Hold, HoldDetail
@@ -24,8 +25,7 @@ _TRIES: Final = 4
 """How often a smaller hold is tried while others take the money."""
 
 
-@dataclass(frozen=True, slots=True)
-class Applicant:
+class Applicant(msgspec.Struct, frozen=True):
     """Whose call wants money."""
 
     org_id: UUID
@@ -35,8 +35,7 @@ class Applicant:
     """Takes over a hold that is still being opened when the caller leaves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(msgspec.Struct, frozen=True):
     """A call whose worst case is held."""
 
     hold: Hold

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import orjson
 import structlog
 
@@ -22,8 +22,7 @@ _MESSAGE_TOKENS: Final = 3
 """Markers around a message, and as many before the answer, as OpenAI documents for its models."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(msgspec.Struct, frozen=True):
     """Tokens to charge."""
 
     tokens: TokenCounts

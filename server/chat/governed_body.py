@@ -7,8 +7,7 @@ twice reaches nobody twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -46,8 +45,7 @@ OTHER_LIMITS: Final = {
 are bounded and priced here."""
 
 
-@dataclass(frozen=True, slots=True)
-class GovernedBody:
+class GovernedBody(msgspec.Struct, frozen=True):
     """A request whose governed keys hold what they may hold."""
 
     members: Mapping[str, bytes | memoryview | msgspec.Raw]
@@ -56,18 +54,12 @@ class GovernedBody:
     """The same, parsed."""
     size: int
     """Bytes of the body as it came, and of what was added to it."""
+    model: str
+    """Name of the model, 1 to 200 characters."""
+    streams: bool
+    """Whether the answer is wanted in pieces."""
     preamble: int = 0
     """Messages of the platform's own that stand before the caller's."""
-
-    @property
-    def model(self) -> str:
-        """Name of the model, 1 to 200 characters."""
-        return str(self.values["model"])
-
-    @property
-    def streams(self) -> bool:
-        """Whether the answer is wanted in pieces."""
-        return self.values.get("stream") is True
 
     @property
     def wants_usage(self) -> bool:
@@ -108,12 +100,16 @@ def read_body(data: bytes) -> GovernedBody:
     except (orjson.JSONDecodeError, msgspec.MsgspecError, RecursionError) as error:
         raise InvalidArgumentError(f"The body is not valid JSON: {_reason(error)}.") from None
     _refuse_depth(data, values)
-    _refuse_smuggled(values)
-    for key, check in GOVERNED.items():
-        if key in values or key in _REQUIRED:
-            check(key, values.get(key))
+    unusual = [key for key in values if key not in _USUAL]
+    if unusual:
+        _refuse_smuggled(unusual)
+    for key in _REQUIRED:
+        GOVERNED[key](key, values.get(key))
+    for key, value in values.items():
+        if key in _OPTIONAL:
+            GOVERNED[key](key, value)
     refuse_repeated_keys("messages", bytes(members["messages"]), values["messages"])
-    return GovernedBody(members, values, len(data))
+    return GovernedBody(members, values, len(data), values["model"], values.get("stream") is True)
 
 
 def _refuse_swelling(data: bytes) -> None:
@@ -141,14 +137,14 @@ def _refuse_depth(data: bytes, values: Mapping[str, object]) -> None:
     raise InvalidArgumentError(f"The body is nested deeper than {MAX_DEPTH} levels.")
 
 
-def _refuse_smuggled(values: Mapping[str, object]) -> None:
-    for key in values:
+def _refuse_smuggled(keys: Sequence[str]) -> None:
+    for key in keys:
         folded = fold(key)
         if folded in FORBIDDEN:
             raise InvalidArgumentError.of(shown(key), "is the operator's to set, not the caller's")
         if folded in OTHER_LIMITS:
             raise InvalidArgumentError.of(shown(key), f"is not taken; use {OTHER_LIMITS[folded]}")
-    found = look_alike(values, _NAMES)
+    found = look_alike(keys, _NAMES)
     if found is not None:
         raise InvalidArgumentError.of(shown(found[0]), f"looks like {found[1]} without being it")
 
@@ -225,4 +221,24 @@ GOVERNED: Final[Mapping[str, Callable[[str, object], None]]] = {
 """Each governed key and the check of its value, which raises `InvalidArgumentError`."""
 
 _REQUIRED: Final = ("model", "messages")
+_OPTIONAL: Final = GOVERNED.keys() - set(_REQUIRED)
 _NAMES: Final = frozenset(GOVERNED)
+_USUAL: Final = _NAMES | {
+    "frequency_penalty",
+    "function_call",
+    "logit_bias",
+    "logprobs",
+    "metadata",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "reasoning_effort",
+    "seed",
+    "service_tier",
+    "stop",
+    "store",
+    "temperature",
+    "tool_choice",
+    "top_logprobs",
+    "top_p",
+}
+"""Keys that need not be compared with others: governed, or documented by OpenAI and like no governed one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Final
 
 _SHOWN_CHARACTERS: Final = 64
@@ -21,9 +21,9 @@ def fold(key: str) -> str:
     return key.strip().lower().replace("-", "_")
 
 
-def look_alike(members: Mapping[str, object], names: frozenset[str]) -> tuple[str, str] | None:
+def look_alike(keys: Iterable[str], names: frozenset[str]) -> tuple[str, str] | None:
     """The first key that folds to one of `names` (all lower case) without being it, and that name; else None."""
-    for key in members:
+    for key in keys:
         if key not in names and (folded := fold(key)) in names:
             return key, folded
     return None

@@ -15,6 +15,8 @@ MEDIA: Final = frozenset({"image_url", "input_audio", "file"})
 """Types of parts that cost more than their text."""
 
 _MESSAGE_KEYS: Final = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "function_call", "audio"})
+_PLAIN_KEYS: Final = frozenset({"role", "content"})
+_ROLES: Final = ("user", "assistant", "system", "developer", "tool")
 _PART_KEYS: Final = MEDIA | {"type", "text", "refusal"}
 
 
@@ -23,6 +25,8 @@ def check_messages(key: str, value: object) -> None:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_MESSAGES:
         raise InvalidArgumentError.of(key, f"must be a list of 1 to {MAX_MESSAGES} messages")
     for position, message in enumerate(value):
+        if _is_plain(message):
+            continue
         if not isinstance(message, dict):
             raise InvalidArgumentError.of(f"{key}[{position}]", "must be an object")
         _check_message(f"{key}[{position}]", message)
@@ -45,6 +49,14 @@ def check_text(path: str, text: str) -> None:
     """Text without the character U+0000. Raises `InvalidArgumentError`."""
     if "\x00" in text:
         raise InvalidArgumentError.of(path, "must not hold the character U+0000")
+
+
+def _is_plain(message: object) -> bool:
+    """Whether it is a role and a text and nothing else, as most are: then there is nothing to name or to look for."""
+    if not isinstance(message, dict) or not message.keys() <= _PLAIN_KEYS:
+        return False
+    role, content = message.get("role"), message.get("content")
+    return role in _ROLES and isinstance(content, str) and "\x00" not in content
 
 
 def _check_message(path: str, message: Mapping[str, object]) -> None:

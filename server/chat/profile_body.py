@@ -8,10 +8,10 @@ words may still do so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 import orjson
+from msgspec import structs
 
 from server.chat.errors import ProviderRefusedError
 from server.chat.governed_body import GovernedBody
@@ -59,7 +59,7 @@ def profiled(body: GovernedBody, model: CallableModel) -> GovernedBody:
     added: dict[str, object] = {_MESSAGES: [prompt, *messages], **_defaults(body, model, profile)}
     members = {**body.members, **{key: orjson.dumps(value) for key, value in added.items() if key != _MESSAGES}}
     members[_MESSAGES] = joined
-    return replace(
+    return structs.replace(
         body, members=members, values={**body.values, **added}, size=body.size + len(encoded) + 1, preamble=1
     )
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from server.chat.errors import UnboundableInputError
@@ -38,8 +38,7 @@ _UNBOUNDED: Final = {
 _ALSO_TEXT: Final = ("tools", "functions", "response_format", "prediction", "tool_choice", "function_call")
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(msgspec.Struct, frozen=True):
     """The bounds of a request's input. All figures in tokens."""
 
     byte_bound: int

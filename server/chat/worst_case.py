@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from server.chat.governed_body import GovernedBody
 from server.models.catalogue import CallableModel
@@ -13,8 +14,7 @@ _LEAST_ANSWER: Final = 16
 _LEAST_REASONED_ANSWER: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class WorstCase:
+class WorstCase(msgspec.Struct, frozen=True):
     """What one request can come to at one model. Tokens and nano-dollars."""
 
     model: CallableModel

@@ -15,6 +15,15 @@ from uuid import UUID
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES: Final = {character: value for value, character in enumerate(_ALPHABET)}
 _LENGTH: Final = 26
+_PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+"""Two characters for ten bits."""
+
+_SHIFTS: Final = range(120, -1, -10)
+_RANDOM_BYTES: Final = 10
+_AHEAD: Final = 256
+"""Ids that one reading of the system's randomness is enough for: it costs half of making an id."""
+
+_random: Final[list[int]] = []
 
 ORGANIZATION: Final = "org"
 USER: Final = "user"
@@ -26,23 +35,37 @@ USAGE_EVENT: Final = "use"
 REQUEST: Final = "req"
 LEASE: Final = "lease"
 
+_FREE_BITS: Final = (1 << 128) - 1 & ~(0xF << 76) & ~(0x3 << 62)
+_VERSION_AND_VARIANT: Final = 0x7 << 76 | 0x2 << 62
+
 NewId = Callable[[], UUID]
 """Makes a fresh id."""
 
 
 def uuid7() -> UUID:
     """A UUIDv7 of this moment (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then 74 random bits."""
-    value = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return UUID(int=value)
+    try:
+        random = _random.pop()
+    except IndexError:
+        random = _draw()
+    value = time.time_ns() // 1_000_000 << 80 | random
+    return UUID(int=value & _FREE_BITS | _VERSION_AND_VARIANT)
+
+
+def _draw() -> int:
+    """80 random bits, with more of them for the next ids."""
+    drawn = os.urandom(_AHEAD * _RANDOM_BYTES)
+    parts = [drawn[start : start + _RANDOM_BYTES] for start in range(0, len(drawn), _RANDOM_BYTES)]
+    first, *others = (int.from_bytes(part, "big") for part in parts)
+    _random.extend(others)
+    return first
 
 
 def to_text(prefix: str, value: UUID) -> str:
     """The id as callers see it, for instance `key_01kaz…`."""
     number = value.int
-    characters = [_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)]
-    return f"{prefix}_{''.join(characters)}"
+    pairs = [_PAIRS[number >> shift & 1023] for shift in _SHIFTS]
+    return f"{prefix}_{''.join(pairs)}"
 
 
 def from_text(prefix: str, text: str) -> UUID | None:

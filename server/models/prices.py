@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 PER: Final = 1_000_000
 """Tokens that a price is for."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCounts:
+class TokenCounts(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one call in five classes that do not overlap."""
 
     input: int = 0
@@ -36,8 +36,7 @@ class TokenCounts:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(msgspec.Struct, frozen=True, gc=False):
     """Nano-dollars per million tokens of each class, as an organization pays them."""
 
     version: int

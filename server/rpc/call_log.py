@@ -42,8 +42,8 @@ class CallLog:
             "ip": context.origin.ip,
         }
         if context.caller is not None:
-            fields["org"] = str(context.caller.org_id)
-            fields["caller"] = str(context.caller.key_id or context.caller.user_id)
+            fields["org"] = context.caller.org_id
+            fields["caller"] = context.caller.key_id or context.caller.user_id
         if error is None:
             self._log.info("call", **fields)
             return

@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import msgspec
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
@@ -95,8 +95,7 @@ class Remembering(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True):
     """A call as a transport hands it over."""
 
     method: Method
@@ -108,8 +107,7 @@ class Incoming:
     """Monotonic seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True):
     """How a call ended."""
 
     status: status_pb2.Status | None

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
+import msgspec
+
 from server.foundation.networks import ANYWHERE, Networks
 
 
@@ -47,8 +49,7 @@ class Principal:
     """When the credential stops working, UTC; None: never."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Where a call came from, from the connection or from a bridge that proved itself."""
 
     ip: str

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import structlog
 
 from server.billing import transfer_ids
@@ -55,8 +55,7 @@ hold: an escaped NUL, a lone surrogate, 1e999999."""
 _log = structlog.get_logger("usage")
 
 
-@dataclass(frozen=True, slots=True)
-class EndedCall:
+class EndedCall(msgspec.Struct, frozen=True):
     """A call that is charged to a lease, or costs nothing."""
 
     call: MeteredCall

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from server.billing import transfer_ids
 from server.billing.hold_store import LOST_RACES
@@ -34,8 +34,7 @@ _REFUSED: Final = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 """Valid JSON that jsonb cannot hold (an escaped NUL, a lone surrogate, 1e999999): left out, money matters more."""
 
 
-@dataclass(frozen=True, slots=True)
-class MeteredCall:
+class MeteredCall(msgspec.Struct, frozen=True):
     """A call that ended, with all that is remembered of it."""
 
     id: UUID
@@ -68,8 +67,7 @@ class MeteredCall:
     """The profile that was asked for; empty: the model by its own name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """What a call was charged, in nano-dollars."""
 
     cost: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -42,7 +41,7 @@ class _Away:
 
 
 async def _bill() -> MeteredCall:
-    fields: dict[str, object] = {field.name: "" for field in dataclasses.fields(MeteredCall)}
+    fields: dict[str, object] = dict.fromkeys(MeteredCall.__struct_fields__, "")
     known = {"id": uuid7(), "org_id": _ORG, "ending": "complete", "tokens": TokenCounts(input=5)}
     return MeteredCall(**{**fields, **known, "create_time": datetime.now(UTC)})  # type: ignore[arg-type]
 

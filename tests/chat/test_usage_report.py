@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from server.chat.usage_report import UnusableUsageError, read_usage
@@ -21,4 +21,4 @@ def test_usage_is_normalised(case: dict[str, Any]) -> None:
         with pytest.raises(UnusableUsageError):
             read_usage(raw)
         return
-    assert list(dataclasses.astuple(read_usage(raw))) == case["tokens"]
+    assert list(msgspec.structs.astuple(read_usage(raw))) == case["tokens"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 import structlog
+from msgspec.structs import replace
 
 from server.billing.holds import Hold, HoldDetail, Holds
 from server.billing.leases import Leases
