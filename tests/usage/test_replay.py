@@ -3,86 +3,26 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 import structlog
 from msgspec.structs import replace
 
-from server.billing.holds import Hold, HoldDetail, Holds
-from server.billing.leases import Leases
-from server.billing.processes import RunningProcess
-from server.billing.reaper import Reaper
-from server.billing.reservations import Reservations
+from server.billing.holds import HoldDetail
 from server.foundation.ids import uuid7
 from server.models.prices import TokenCounts
 from server.storage.database import Database, DatabaseUnavailableError
-from server.usage.call_book import CallBook
-from server.usage.flush import EndedCall, Flusher
-from server.usage.journal.writer import Journal
-from server.usage.metering import Meter, MeteredCall
-from server.usage.process_books import ProcessBooks, abandoned_calls
+from server.usage.flush import EndedCall
+from server.usage.process_books import ProcessBooks
 from tests.billing.books import FAR, MODEL, Books
-
-
-@dataclass(slots=True)
-class Process:
-    """A process as `usage.process_books` puts it together, with a flush that never comes on its own."""
-
-    books: Books
-    row: RunningProcess
-    leases: Leases
-    reservations: Reservations
-    journal: Journal
-    flusher: Flusher
-    calls: CallBook
-
-    async def begin(self, org_id: UUID, amount: int) -> tuple[Hold, HoldDetail, UUID]:
-        call_id, now = uuid7(), self.books.clock.now()
-        detail = HoldDetail(MODEL, uuid7(), None, "req_test", True, now)
-        hold = self.reservations.take(org_id, call_id, MODEL, amount) or await self.reservations.open(
-            org_id=org_id, call_id=call_id, model_id=MODEL, amount=amount, expire_time=now + FAR, detail=detail
-        )
-        self.calls.open(
-            hold, call_id, detail, provider="double", prompt_tokens=3, price=self.books.price, profile="pro"
-        )
-        return hold, detail, call_id
-
-    def ended(self, detail: HoldDetail, call_id: UUID, org_id: UUID, tokens: TokenCounts) -> MeteredCall:
-        call = self.books.call(org_id, call_id, tokens)
-        return replace(call, key_id=detail.key_id, create_time=detail.create_time, streamed=True, profile="pro")
-
-    async def die(self) -> None:
-        """The kernel lets go of its lock; its journal stays as it was written."""
-        await self.journal.close()
-        self.row._release()
+from tests.usage.processes import reap, start
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path
-
-
-async def start(books: Books, folder: Path) -> Process:
-    process_id = uuid7()
-    journal = Journal(folder / "journal" / str(process_id))
-    journal.start()
-    row = RunningProcess(books.database, folder / "processes", process_id, journal.folder)
-    await row.start(books.clock.now())
-    leases = Leases(books.database, process_id, books.clock, uuid7)
-    heard: list[EndedCall] = []
-    flusher = Flusher(books.database, books.clock, uuid7, heard.append)
-    calls = CallBook(Meter(books.database), flusher, journal, leases)
-    reservations = Reservations(Holds(books.database, process_id), leases)
-    return Process(books, row, leases, reservations, journal, flusher, calls)
-
-
-async def reap(books: Books, folder: Path) -> None:
-    abandoned = abandoned_calls(books.database, folder / "journal", books.clock, uuid7)
-    await Reaper(books.database, folder / "processes", uuid7(), abandoned, {}).reap(books.clock.now())
 
 
 async def test_calls_are_settled_as_they_ended_or_by_what_was_handed_over(books: Books, folder: Path) -> None:
