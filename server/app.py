@@ -44,13 +44,20 @@ from server.foundation import ids
 from server.foundation.clock import Clock
 from server.keys import checker as key_checker
 from server.keys.service import KeyService
+from server.limits import rules
 from server.limits.limiter import TEND_SECONDS, Limiter
+from server.limits.rules import Rules
+from server.limits.service import LimitService
+from server.limits.standings import Standings
+from server.limits.terms import TermsBook
+from server.limits.turnstile import CallTurnstile
 from server.models import catalogue
 from server.models.profile_book import ProfileBook
 from server.models.profile_service import ProfileService
 from server.models.service import ModelService
 from server.organizations import directory
 from server.organizations.service import OrganizationService
+from server.plans import subscriptions
 from server.plans.service import PlanService
 from server.platform.endpoints import endpoints_of
 from server.platform.health import DATABASE, HealthChecks
@@ -118,7 +125,7 @@ class Server:
                 key_checker.INVALIDATION_KIND: capabilities.key_checker.forget,
                 session_checker.INVALIDATION_KIND: capabilities.session_checker.forget,
                 catalogue.INVALIDATION_KIND: capabilities.catalogue.forget,
-                directory.INVALIDATION_KIND: capabilities.forget_organization,
+                directory.INVALIDATION_KIND: self._forget_organization,
             },
         )
         journals = ground.settings.journal_dir or data_dir / "journal"
@@ -131,6 +138,10 @@ class Server:
             self._books.process_id,
             self._books.others_run,
         )
+        self._terms = TermsBook(database, clock, self._limiter.gate)
+        self._standings = Standings(self._terms, clock)
+        self._invalidations.listen(rules.INVALIDATION_KIND, self._terms.forget)
+        self._invalidations.listen(subscriptions.INVALIDATION_KIND, self._terms.forget)
         self._reports = UsageReports(database, clock, self._books.calls.flush)
         self._chat_calls = self._make_chat_calls()
         authenticator = CredentialAuthenticator(
@@ -138,7 +149,8 @@ class Server:
         )
         self.methods: Mapping[str, Method] = method_table(self._servicers())
         self._once = self._make_once(data_dir)
-        self.pipeline = Pipeline(authenticator, CallLog(), clock, self._invalidations.hasten, self._once)
+        after_change = self._invalidations.hasten
+        self.pipeline = Pipeline(authenticator, self._make_turnstile(), CallLog(), clock, after_change, self._once)
         door = door or GrpcDoor()
         self._grpc = GrpcServer(
             GrpcEdge(self.methods, self.pipeline, self.new_request_id, self._origin_proof(door), overloaded),
@@ -224,7 +236,8 @@ class Server:
             ),
             OrganizationService(parts.directory, paginator),
             KeyService(parts.key_ring, parts.key_rotation, parts.trials, parts.key_checker, paginator),
-            PlanService(database, paginator),
+            PlanService(database, paginator, parts.subscriptions, self._standings.of_plan, clock),
+            LimitService(Rules(database, clock), self._standings),
             ModelService(parts.catalogue),
             ProfileService(ProfileBook(database, clock), paginator),
             BillingService(
@@ -258,6 +271,21 @@ class Server:
         value = None if secret is None else secret.get_secret_value().encode()
         return OriginProof(self._ground.clock, value, door.bridge_names)
 
+    def _make_turnstile(self) -> CallTurnstile:
+        settings = self._ground.settings
+        return CallTurnstile(
+            self._limiter,
+            self._ground.clock,
+            per_address=settings.requests_per_address,
+            per_caller=settings.rate_limit_requests,
+            seconds=settings.rate_limit_window,
+        )
+
+    def _forget_organization(self, subject: str) -> None:
+        """Drops whatever is cached of an organization that changed."""
+        self._capabilities.forget_organization(subject)
+        self._terms.forget(subject)
+
     def _make_chat_calls(self) -> ChatCalls:
         settings = self._ground.settings
         patience = Patience(
@@ -269,6 +297,7 @@ class Server:
             raise SettingsError(str(error)) from error
         return ChatCalls(
             catalogue=self._capabilities.catalogue,
+            terms=self._terms,
             reservations=self._books.reservations,
             book=self._books.calls,
             reports=self._reports,
@@ -281,6 +310,7 @@ class Server:
         return [
             Loop("invalidation", 0.0, self._invalidations.run),
             Loop("refresh", REFRESH_SECONDS, self._capabilities.refresh),
+            Loop("refresh-terms", REFRESH_SECONDS, self._terms.refresh),
             Loop("key-uses", last_uses.FLUSH_SECONDS, self._capabilities.key_checker.uses.flush),
             Loop("session-uses", last_uses.FLUSH_SECONDS, self._capabilities.session_checker.uses.flush),
             Loop("signing-keys-load", RELOAD_SECONDS, self._capabilities.signing_keys.load),

@@ -166,6 +166,22 @@ class Settings(EdgeSettings):
         "Unset: no mail is sent, so no trial key can be claimed.",
     )
     mail_from: str = Field("tollbridge@localhost", description="Address that mail is sent from.")
+    requests_per_address: int = Field(
+        300,
+        ge=0,
+        description="Requests that an address may send in a minute without a valid credential, all together; 0: no "
+        "limit.",
+    )
+    rate_limit_requests: int = Field(
+        600,
+        ge=0,
+        validation_alias="RATE_LIMIT_REQUESTS",
+        description="Requests beside chat that a key or a person may send in RATE_LIMIT_WINDOW seconds; plans bound "
+        "chat. 0: no limit.",
+    )
+    rate_limit_window: int = Field(
+        60, ge=1, le=3600, validation_alias="RATE_LIMIT_WINDOW", description="Seconds that RATE_LIMIT_REQUESTS is for."
+    )
     wrong_credentials_per_address: int = Field(
         120, ge=10, description="Wrong passwords and keys that an address may send in 5 minutes before it must wait."
     )

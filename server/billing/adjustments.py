@@ -52,16 +52,6 @@ def amount_of(text: str) -> int:
     return amount
 
 
-def target_of(context: CallContext, organization_id: str) -> UUID:
-    """The organization that is meant; empty: the caller's own. Raises `NotFoundError`."""
-    if not organization_id:
-        return context.principal.org_id
-    org_id = ids.from_text(ids.ORGANIZATION, organization_id)
-    if org_id is None:
-        raise NotFoundError("organization")
-    return org_id
-
-
 class Adjustments:
     """Makes them, in the target's own transaction, with the audit entry."""
 

@@ -7,9 +7,10 @@ from datetime import datetime
 from uuid import UUID
 
 from server.billing import balances, spans, store, transactions
-from server.billing.adjustments import Adjustment, Adjustments, amount_of, target_of
+from server.billing.adjustments import Adjustment, Adjustments, amount_of
 from server.billing.transactions import Movement
 from server.foundation.clock import Clock
+from server.organizations.directory import target_of
 from server.rpc.context import CallContext
 from server.rpc.errors import InvalidPageTokenError
 from server.rpc.pagination import Paginator

@@ -26,6 +26,7 @@ from server.chat.answer_stream import AnswerStream
 from server.chat.bill import Bill, make_bill
 from server.chat.errors import ProviderError, ProviderFailedError, ProviderMisconfiguredError, ProviderTimeoutError
 from server.chat.governed_body import GovernedBody
+from server.chat.model_choice import choose_model
 from server.chat.profile_body import profiled, silence
 from server.chat.progress import Progress
 from server.chat.prompt import Prompt, measure
@@ -38,10 +39,10 @@ from server.chat.upstream_body import build
 from server.foundation.clock import Clock
 from server.foundation.crash_points import passing
 from server.foundation.ids import NewId
+from server.limits.headers import headers_of
 from server.models.catalogue import CallableModel, Catalogue, TokenCounts
-from server.models.errors import FreeModelsOnlyError, ModelNotFoundError
 from server.rpc.context import CallContext
-from server.rpc.errors import ApiError, FieldViolation, UnavailableError, rule
+from server.rpc.errors import ApiError, UnavailableError, rule
 from server.storage.database import DatabaseUnavailableError
 from server.usage.call_book import CallBook
 from server.usage.metering import CLIENT_LEFT, COMPLETE, DEADLINE, INTERRUPTED, PROVIDER_FAILED, MeteredCall, Settlement
@@ -160,12 +161,13 @@ class ChatCall:
         return self._prompt
 
     async def _begin(self) -> None:
-        model = self._model = await self._find_model()
+        model = self._model = await choose_model(self._tools.catalogue, self._body.model, self._context.principal)
         self._body = profiled(self._body, model)
         prompt = self._prompt = measure(self._body, model)
         self._tools.book.check_open()
         admitted = self._admitted = await self._tools.admission.admit(self._applicant(model), prompt, model)
         self._context.charged = None
+        model = self._model = admitted.model
         self._tools.book.open(
             admitted.hold,
             self._call_id,
@@ -197,6 +199,7 @@ class ChatCall:
         if not self._body.streams:
             await read_answer(model.provider, self._upstream, self._tally, _name_of(model))
             return
+        self._tell_limits(admitted)
         self._stream = self._open_stream(model, admitted, self._upstream)
         self._first = await self._stream.read()
         passing("first byte")
@@ -216,26 +219,8 @@ class ChatCall:
         if self._model is not None and self._model.profile is not None:
             silence(error)
 
-    async def _find_model(self) -> CallableModel:
-        model = await self._look_up()
-        if self._context.principal.free_models_only and not model.costs_nothing:
-            raise FreeModelsOnlyError(self._body.model)
-        return model
-
-    async def _look_up(self) -> CallableModel:
-        principal = self._context.principal
-        name = self._body.model
-        known = self._tools.catalogue.cached(name, principal.org_id, principal.models)
-        if known is not None:
-            return known
-        try:
-            return await self._tools.catalogue.find(name, principal.org_id, principal.models)
-        except ModelNotFoundError as error:
-            error.fields = (FieldViolation("model", "is no model that you can call"),)
-            raise
-
     def _applicant(self, model: CallableModel) -> Applicant:
-        return Applicant(self._context.principal.org_id, self._call_id, self._detail(model), self._abandon)
+        return Applicant(self._context.principal, self._call_id, self._detail(model), self._abandon)
 
     def _detail(self, model: CallableModel) -> HoldDetail:
         principal = self._context.principal
@@ -255,7 +240,7 @@ class ChatCall:
             self._tally,
             _name_of(model),
             wants_usage=self._body.wants_usage,
-            text_bound=admitted.answer_bound * self._body.answers if admitted.hold.amount > 0 else None,
+            text_bound=admitted.answer_bound * self._body.answers if admitted.bounded else None,
             count=self._count,
         )
 
@@ -292,6 +277,8 @@ class ChatCall:
         finally:
             # Only now: the last bytes of a complete answer came meanwhile, so that its connection can be kept.
             self._close_upstream()
+        if not self._body.streams:
+            self._tell_limits(self._admitted)
         if self._billed is not None:
             self._context.charged = outcome.charge(self._billed, self._admitted.hold, settlement)
             await self._tell_outcome(self._billed, self._admitted, settlement)
@@ -310,15 +297,22 @@ class ChatCall:
         """Settles in a task of its own, once; the first ending counts."""
         if self._settling is not None:
             return self._settling
-        assert self._admitted is not None, "only what was admitted is settled"
+        admitted = self._admitted
+        assert admitted is not None, "only what was admitted is settled"
         duration_ms = self._elapsed_ms()
 
         async def bill() -> MeteredCall:
-            self._billed = self._metered(await self._make_bill(ending), ending, status, duration_ms)
-            return self._billed
+            billed = self._billed = self._metered(await self._make_bill(ending), ending, status, duration_ms)
+            admitted.settle_limits(billed.tokens.total)
+            return billed
 
-        self._settling = self._tools.settlements.begin(self._admitted.hold, bill)
+        self._settling = self._tools.settlements.begin(admitted.hold, bill)
         return self._settling
+
+    def _tell_limits(self, admitted: Admitted) -> None:
+        """What is left of the limits, as headers: while a stream runs, all that it may use counts as used."""
+        if admitted.allowed is not None:
+            self._context.initial_metadata.extend(headers_of(admitted.allowed.states()))
 
     async def _tell_outcome(self, call: MeteredCall, admitted: Admitted, settlement: Settlement | None) -> None:
         asked = self._context.metadata.get(outcome.QUOTA_KEY) == outcome.TODAY

@@ -16,6 +16,7 @@ from server.chat.settlements import Settlements
 from server.chat.tokenizers import Tokenizers
 from server.foundation.clock import Clock
 from server.foundation.ids import NewId
+from server.limits.terms import TermsBook
 from server.models.catalogue import Catalogue
 from server.rpc.context import CallContext
 from server.usage.call_book import CallBook
@@ -32,6 +33,7 @@ class ChatCalls:
         self,
         *,
         catalogue: Catalogue,
+        terms: TermsBook,
         reservations: Reservations,
         book: CallBook,
         reports: UsageReports,
@@ -45,7 +47,7 @@ class ChatCalls:
         tokenizers = Tokenizers()
         self._tools = Toolbox(
             catalogue=catalogue,
-            admission=Admission(reservations, tokenizers, longest_call + _HOLD_SLACK),
+            admission=Admission(terms, reservations, tokenizers, longest_call + _HOLD_SLACK),
             providers=providers,
             settlements=Settlements(book, sleep),
             book=book,

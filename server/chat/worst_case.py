@@ -47,6 +47,27 @@ class WorstCase(msgspec.Struct, frozen=True):
             return self._priced(prompt, answer)
         return max(self._priced(prompt, context - prompt), self._priced(context - answer, answer))
 
+    def tokens(self, prompt: int, answer: int) -> int:
+        """Tokens of a prompt of at most `prompt` and answers of at most `answer` each: what limits are charged."""
+        one_more = answer + self.extra_output
+        return min(min(prompt, self.model.context_tokens) + one_more * self.answers, self._most_tokens)
+
+    def answer_within(self, prompt: int, tokens: int) -> int:
+        """The longest answer that keeps within so many tokens, at most the longest that there is."""
+        if tokens >= self._most_tokens:
+            return self.longest_answer
+        prompt = min(prompt, self.model.context_tokens)
+        return min(self.longest_answer, (tokens - prompt) // self.answers - self.extra_output)
+
+    def shortened(self, answer: int) -> WorstCase:
+        """The same with no answer longer than this."""
+        return msgspec.structs.replace(self, longest_answer=answer, least_answer=min(answer, self.least_answer))
+
+    @property
+    def _most_tokens(self) -> int:
+        """Prompt and answer share the context, each answer its own."""
+        return (self.model.context_tokens + self.extra_output) * self.answers
+
     def affordable_answer(self, prompt: int, nano: int) -> int:
         """The longest limit whose worst case costs at most `nano`; 0 where not even the prompt is covered."""
         low, high = 0, self.longest_answer

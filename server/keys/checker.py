@@ -166,6 +166,8 @@ def _principal(row: KeyRow) -> Principal:
         models=frozenset(key.models),
         free_models_only=key.trial,
         networks=key.networks,
+        limits=key.limits,
+        maker_user_id=key.creator_user_id,
         organization_suspended=row.suspended,
         expire_time=min(ends) if ends else None,
     )

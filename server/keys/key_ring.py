@@ -10,6 +10,7 @@ from uuid import UUID
 
 from server.audit import entries
 from server.foundation import ids
+from server.foundation.bounds import UNBOUNDED, Bounds
 from server.foundation.clock import Clock
 from server.foundation.ids import NewId
 from server.foundation.networks import ANYWHERE, Networks
@@ -21,7 +22,7 @@ from server.rpc.context import CallContext
 from server.rpc.errors import ConflictError, InvalidArgumentError, NotFoundError
 from server.storage.database import Database, Transaction
 
-CHANGEABLE: Final = ("name", "expire_time", "models", "networks")
+CHANGEABLE: Final = ("name", "expire_time", "models", "networks", "limits")
 """Values that an update writes, by their names in `Key`."""
 
 
@@ -36,6 +37,7 @@ class KeyWish:
     networks: Networks = ANYWHERE
     personal: bool = False
     trial: bool = False
+    limits: Bounds = UNBOUNDED
 
 
 class KeyRing:
@@ -164,6 +166,7 @@ class KeyRing:
             networks=wish.networks,
             personal=wish.personal,
             trial=wish.trial,
+            limits=wish.limits,
         )
         return key, secret.text
 

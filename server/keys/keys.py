@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from server.foundation.bounds import UNBOUNDED, Bounds
 from server.foundation.networks import ANYWHERE, Networks
 from server.rpc.access import SCOPE_PERMISSIONS
 
@@ -53,6 +54,8 @@ class Key:
     """The one key of its person that `RegenerateKey` replaces."""
     trial: bool = False
     """Made without an account; calls only models that cost nothing."""
+    limits: Bounds = UNBOUNDED
+    """Its own, beside those of the plan."""
 
     @property
     def public_ids(self) -> tuple[str, ...]:

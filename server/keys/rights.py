@@ -40,14 +40,16 @@ def check_scopes(caller: Principal, scopes: tuple[str, ...]) -> None:
 def check_reach(caller: Principal, key: Key) -> None:
     """Raises `PermissionDeniedError` where the key would reach further than the one that makes or changes it.
 
-    A key that is bound to models or networks, or that expires, makes none without such bounds or with wider ones.
-    People are bound by their role alone.
+    A key that is bound to models, networks or limits, or that expires, makes none without such bounds or with wider
+    ones. People are bound by their role alone.
     """
     check_scopes(caller, key.scopes)
     if caller.models and not (key.models and caller.models.issuperset(key.models)):
         raise PermissionDeniedError("the key asks for models beyond its own")
     if not caller.networks.covers(key.networks):
         raise PermissionDeniedError("the key asks for networks beyond its own")
+    if not key.limits.within(caller.limits):
+        raise PermissionDeniedError("the key asks for limits beyond its own")
     end = caller.expire_time if caller.kind is PrincipalKind.API_KEY else None
     if end is not None and (key.expire_time is None or key.expire_time > end):
         raise PermissionDeniedError("the key asks for more time than its own")

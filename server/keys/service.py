@@ -17,6 +17,7 @@ from server.keys.key_ring import KeyRing, KeyWish, key_text
 from server.keys.keys import CHAT, Key
 from server.keys.rotation import KeyRotation
 from server.keys.trials import TIER, Trials
+from server.rpc import bounds_form
 from server.rpc.context import CallContext
 from server.rpc.errors import InvalidArgumentError, NotFoundError
 from server.rpc.pagination import Paginator
@@ -129,6 +130,7 @@ def wish_of(request: requests.CreateKeyRequest) -> KeyWish:
         models=tuple(request.models),
         expire_time=time_of("expire_time", request.expire_time) if request.HasField("expire_time") else None,
         networks=networks_of("allowed_cidrs", request.allowed_cidrs),
+        limits=bounds_form.from_proto(request.limits),
     )
 
 
@@ -163,6 +165,7 @@ def changes(wanted: messages.Key, mask: FieldMask) -> dict[str, Any]:
         "expire_time": expire_time,
         "models": tuple(wanted.models),
         "allowed_cidrs": bound,
+        "limits": bounds_form.from_proto(wanted.limits),
     }
     if not mask.paths:
         return {name: value for name, value in values.items() if value}
@@ -185,6 +188,7 @@ def to_proto(key: Key) -> messages.Key:
         allowed_cidrs=[str(network) for network in key.networks.networks],
         personal=key.personal,
         trial=key.trial,
+        limits=bounds_form.to_proto(key.limits) if key.limits else None,
     )
     message.create_time.FromDatetime(key.create_time)
     message.update_time.FromDatetime(key.update_time)

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from server.foundation import networks
+from server.foundation.bounds import Bounds
 from server.keys.keys import Key, PreviousSecret
 from server.storage.database import Transaction
 
@@ -20,8 +21,8 @@ LOOKUP_KEYS: Final = "SELECT * FROM unnest($1::text[]) AS wanted, LATERAL lookup
 # A new key.
 INSERT_KEY: Final = """
 INSERT INTO api_key (id, org_id, public_id, digest, name, masked, scopes, models, creator_user_id, create_time,
-    update_time, expire_time, cidrs, personal, trial)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, $14)
+    update_time, expire_time, cidrs, personal, trial, limits)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, $14, $15)
 """
 
 # One key of the tenant.
@@ -40,7 +41,7 @@ ORDER BY id DESC LIMIT $4
 # New values of what can be changed.
 UPDATE_KEY: Final = """
 UPDATE api_key SET name = $2, models = $3, expire_time = $4, revoke_time = $5, update_time = $6, cidrs = $7,
-    version = version + 1
+    limits = $8, version = version + 1
 WHERE id = $1 RETURNING *
 """
 
@@ -110,6 +111,7 @@ async def insert(transaction: Transaction, key: Key, digest: bytes) -> None:
         _texts(key),
         key.personal,
         key.trial,
+        key.limits.to_text(),
     )
 
 
@@ -133,8 +135,9 @@ async def list_page(
 
 
 async def update(transaction: Transaction, key: Key) -> Key:
-    """Writes name, models, networks, expiry and revocation, and answers the new version."""
-    values = (key.name, key.models, key.expire_time, key.revoke_time, key.update_time, _texts(key))
+    """Writes name, models, networks, limits, expiry and revocation, and answers the new version."""
+    times = (key.expire_time, key.revoke_time, key.update_time)
+    values = (key.name, key.models, *times, _texts(key), key.limits.to_text())
     row = await transaction.fetchrow(UPDATE_KEY, key.id, *values)
     assert row is not None, "the row is locked by this transaction"
     return _key(row)
@@ -196,4 +199,5 @@ def _key(row: asyncpg.Record) -> Key:
         last_used_time=row["last_used_time"],
         personal=row["personal"],
         trial=row["trial"],
+        limits=Bounds.from_text(row["limits"]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from server.limits.headers import headers_of
 from server.limits.limits import LimitState, Unit
 from server.rpc.errors import ApiError, QuotaViolation
 from tollbridge.errors.v1.error_reason_pb2 import ErrorReason
@@ -32,6 +33,7 @@ class LimitExceededError(ApiError):
             quotas=[QuotaViolation(limit.scope.value, f"{limit.allowance} {what}")],
             retry_after=retry_after,
         )
+        self.trailing_metadata = headers_of(states)
         self.state = state
         self.states = states
         self.asked = asked

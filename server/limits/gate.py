@@ -74,6 +74,14 @@ class Gate:
         """
         return self.take(tokens) or await self._group.decide(self, tokens, least_tokens)
 
+    async def look(self) -> tuple[LimitState, ...]:
+        """Where the limits stand over all processes, in their order. Charges nothing.
+
+        Raises `UnavailableError` within a second.
+        """
+        await self._group.look(self)
+        return self.states()
+
     def admitted(self, tokens: int) -> Admission:
         """The admission of a call that Valkey charged."""
         shares = []

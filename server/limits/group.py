@@ -110,6 +110,14 @@ class Group:
             self._figures.unavailable += 1
             raise
 
+    async def look(self, gate: Gate) -> None:
+        """See `Gate.look`."""
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS), self._turn:
+                await self._ask(gate, 0, None, calls=0)
+        except TimeoutError as error:
+            raise UnavailableError("limits: no turn in time") from error
+
     async def report(self) -> None:
         """Tells Valkey what changed, renews what is used, gives back what is not. To be called every quarter second."""
         async with self._turn:
@@ -154,11 +162,11 @@ class Group:
             # Others give back what they hold.
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
-    async def _ask(self, gate: Gate, tokens: int, least_tokens: int | None) -> Answer:
+    async def _ask(self, gate: Gate, tokens: int, least_tokens: int | None, calls: int = 1) -> Answer:
         bases: Mapping[Counter, int] = {}
         for _ in range(_TRIES):
             lines = [
-                self._wanted(limit, counter, tokens, least_tokens is not None, bases.get(counter, -1))
+                self._wanted(limit, counter, tokens, least_tokens is not None, bases.get(counter, -1), calls)
                 for limit, counter in zip(gate.limits, gate.counters, strict=True)
             ]
             answer = await self._exchange(lines, least_tokens or 0, deciding=True)
@@ -175,14 +183,16 @@ class Group:
         asked = tokens if limit.unit is Unit.TOKENS else 1
         return LimitExceededError(states[at], states, asked, None if wait < 0 else wait / 1000)
 
-    def _wanted(self, limit: Limit, counter: Counter, tokens: int, flexible: bool, base: int) -> Told:
+    def _wanted(self, limit: Limit, counter: Counter, tokens: int, flexible: bool, base: int, calls: int) -> Told:
         """A line that asks for one call's units, and gives back what is free: Valkey decides about the whole."""
         now = self._clock.monotonic()
         left = counter.enter(int(now * 1000 + self._ahead_ms))
         if left is not None:
             left.free = 0
             self.keep(left, counter)
-        counter.cost = cost = tokens if limit.unit is Unit.TOKENS else 1
+        cost = tokens if limit.unit is Unit.TOKENS else calls
+        if calls:
+            counter.cost = cost
         counter.look(now)
         share = counter.share
         share.free = 0

@@ -21,6 +21,8 @@ class Scope(StrEnum):
     MODEL = "model"
     PLAN = "plan"
     """The organization's, counted apart from `ORGANIZATION`, which is a limit beside the plan's."""
+    CALLER = "caller"
+    """One key's or person's calls beside chat, which `KEY` and `USER` do not count."""
     ADDRESS = "address"
 
 

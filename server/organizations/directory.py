@@ -85,3 +85,13 @@ def found(organization: Organization | None) -> Organization:
     if organization is None:
         raise NotFoundError("organization")
     return organization
+
+
+def target_of(context: CallContext, organization_id: str) -> UUID:
+    """The organization that is meant; empty: the caller's own. Raises `NotFoundError`."""
+    if not organization_id:
+        return context.principal.org_id
+    org_id = ids.from_text(ids.ORGANIZATION, organization_id)
+    if org_id is None:
+        raise NotFoundError("organization")
+    return org_id

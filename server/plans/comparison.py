@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from typing import Final
 
-from server.plans.plans import Plan, PlanLimits, to_proto
+from server.foundation.bounds import NAMES
+from server.plans.plans import Plan, to_proto
 from tollbridge.plans.v1.plan_service_pb2 import (
     ComparedLimit,
     ComparedPlan,
@@ -15,7 +15,6 @@ from tollbridge.plans.v1.plan_service_pb2 import (
     PlanAddition,
 )
 
-_KINDS: Final = tuple(field.name for field in fields(PlanLimits))
 _TITLES: Final = {"burst": "requests at once", "concurrency": "calls open at one time"}
 
 
@@ -26,7 +25,7 @@ def compare(plans: Sequence[Plan], current: str) -> ComparePlansResponse:
     for plan in plans:
         shown.append(_compared(plan, earlier.get(plan.family), plan.id == current))
         earlier[plan.family] = plan
-    limits = [_limit(kind, plans) for kind in _KINDS if any(_value(plan, kind) is not None for plan in plans)]
+    limits = [_limit(kind, plans) for kind in NAMES if any(_value(plan, kind) is not None for plan in plans)]
     return ComparePlansResponse(plans=shown, limits=limits, current_plan_id=current)
 
 
@@ -38,7 +37,7 @@ def _compared(plan: Plan, previous: Plan | None, current: bool) -> ComparedPlan:
 
 
 def _additions(previous: Plan, plan: Plan) -> Iterator[PlanAddition]:
-    for kind in _KINDS:
+    for kind in NAMES:
         before, now = _value(previous, kind), _value(plan, kind)
         if before is None or (now is not None and now <= before):
             continue

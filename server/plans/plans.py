@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from server.foundation import money
+from server.foundation.bounds import Bounds
+from server.rpc import bounds_form
 from tollbridge.plans.v1 import plan_pb2
-
-
-@dataclass(frozen=True, slots=True)
-class PlanLimits:
-    """Upper bounds; None: no such limit. All that are set apply."""
-
-    requests_per_minute: int | None = None
-    requests_per_hour: int | None = None
-    requests_per_day: int | None = None
-    tokens_per_minute: int | None = None
-    tokens_per_day: int | None = None
-    tokens_per_month: int | None = None
-    burst: int | None = None
-    concurrency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +25,7 @@ class Plan:
     version: int
     price: int
     """Nano-dollars a month."""
-    limits: PlanLimits
+    limits: Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +37,6 @@ class Subscription:
     start_time: datetime
 
 
-def limits_to_proto(limits: PlanLimits) -> plan_pb2.PlanLimits:
-    """The limits as callers see them; those that are None are absent."""
-    return plan_pb2.PlanLimits(
-        requests_per_minute=limits.requests_per_minute,
-        requests_per_hour=limits.requests_per_hour,
-        requests_per_day=limits.requests_per_day,
-        tokens_per_minute=limits.tokens_per_minute,
-        tokens_per_day=limits.tokens_per_day,
-        tokens_per_month=limits.tokens_per_month,
-        burst=limits.burst,
-        concurrency=limits.concurrency,
-    )
-
-
 def to_proto(plan: Plan) -> plan_pb2.Plan:
     """The resource as callers see it."""
     return plan_pb2.Plan(
@@ -70,15 +45,17 @@ def to_proto(plan: Plan) -> plan_pb2.Plan:
         description=plan.description,
         price=money.to_text(plan.price),
         currency="USD",
-        limits=limits_to_proto(plan.limits),
+        limits=bounds_form.to_proto(plan.limits),
         version=plan.version,
         family=plan.family,
         included=plan.included,
     )
 
 
-def subscription_to_proto(subscription: Subscription) -> plan_pb2.Subscription:
-    """The subscription as its organization sees it."""
-    message = plan_pb2.Subscription(plan=to_proto(subscription.plan), status="active")
+def subscription_to_proto(
+    subscription: Subscription, standings: Iterable[plan_pb2.LimitStanding] = ()
+) -> plan_pb2.Subscription:
+    """The subscription as its organization sees it, with what is left of its limits."""
+    message = plan_pb2.Subscription(plan=to_proto(subscription.plan), status="active", standings=standings)
     message.start_time.FromDatetime(subscription.start_time)
     return message

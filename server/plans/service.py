@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable
+from uuid import UUID
+
+from server.foundation.clock import Clock
+from server.organizations.directory import target_of
 from server.plans import store
 from server.plans.comparison import compare
 from server.plans.plans import Plan, subscription_to_proto, to_proto
+from server.plans.subscriptions import Subscriptions
 from server.rpc.context import CallContext
 from server.rpc.errors import InvalidPageTokenError, NotFoundError
 from server.rpc.pagination import Paginator
 from server.storage.database import Database
 from tollbridge.plans.v1 import plan_pb2
 from tollbridge.plans.v1.plan_service_pb2 import (
+    AssignPlanRequest,
     ComparePlansRequest,
     ComparePlansResponse,
     GetPlanRequest,
@@ -19,15 +26,28 @@ from tollbridge.plans.v1.plan_service_pb2 import (
     ListPlansResponse,
 )
 
+StandingsOf = Callable[[UUID], Awaitable[Iterable[plan_pb2.LimitStanding]]]
+"""How the limits of an organization's plan stand; bound in `server.app`."""
+
 
 class PlanService:
     """Serves tollbridge.plans.v1.PlanService."""
 
     NAME = "tollbridge.plans.v1.PlanService"
 
-    def __init__(self, database: Database, paginator: Paginator) -> None:
+    def __init__(
+        self,
+        database: Database,
+        paginator: Paginator,
+        subscriptions: Subscriptions,
+        standings: StandingsOf,
+        clock: Clock,
+    ) -> None:
         self._database = database
         self._paginator = paginator
+        self._subscriptions = subscriptions
+        self._standings = standings
+        self._clock = clock
 
     async def list_plans(self, request: ListPlansRequest, context: CallContext) -> ListPlansResponse:
         """Plans on offer by family and price, with the id of the caller's own. Raises `InvalidPageTokenError`."""
@@ -68,7 +88,13 @@ class PlanService:
             subscription = await store.get_subscription(transaction, org_id)
         if subscription is None:
             raise NotFoundError("subscription")
-        return subscription_to_proto(subscription)
+        return subscription_to_proto(subscription, await self._standings(org_id))
+
+    async def assign_plan(self, request: AssignPlanRequest, context: CallContext) -> plan_pb2.Subscription:
+        """Puts an organization on a plan. Raises `NotFoundError`."""
+        org_id = target_of(context, request.organization_id)
+        now = self._clock.now()
+        return subscription_to_proto(await self._subscriptions.assign(context, org_id, request.plan_id, now))
 
 
 def _after(plan: Plan) -> tuple[str, str, str]:

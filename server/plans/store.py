@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from server.plans.plans import Plan, PlanLimits, Subscription
+from server.foundation.bounds import NAMES, Bounds
+from server.plans.plans import Plan, Subscription
 from server.storage.database import Transaction
 
 # Plans on offer and the tenant's own, each at its newest version, by family and price, after a given one; of one family
@@ -115,7 +115,7 @@ async def exists(transaction: Transaction, plan_id: str) -> bool:
 
 
 def _plan(row: asyncpg.Record) -> Plan:
-    limits = PlanLimits(**{field.name: row[field.name] for field in fields(PlanLimits)})
+    limits = Bounds(**{name: row[name] for name in NAMES})
     return Plan(
         row["id"],
         row["name"],

@@ -6,12 +6,19 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from server.audit import entries
 from server.foundation.ids import NewId
+from server.organizations import store as organizations
 from server.organizations.events import OrganizationCreated
 from server.plans import store
-from server.plans.plans import Plan
+from server.plans.plans import Plan, Subscription
+from server.rpc.context import CallContext
 from server.rpc.errors import InternalError, NotFoundError
+from server.storage import invalidation
 from server.storage.database import Database, Transaction
+
+INVALIDATION_KIND: Final = "subscription"
+"""Announced with the organization's UUID as text whenever it came onto a plan."""
 
 _TRIAL_PLAN: Final = "free"
 
@@ -41,6 +48,21 @@ class Subscriptions:
         """Puts the organization on the plan's newest version from now on. Raises `NotFoundError`."""
         if not await store.subscribe(transaction, self._new_id(), org_id, plan_id, now):
             raise NotFoundError("plan")
+        await invalidation.announce(transaction, INVALIDATION_KIND, str(org_id))
+
+    async def assign(self, context: CallContext, org_id: UUID, plan_id: str, now: datetime) -> Subscription:
+        """Puts any organization on any plan, offered or not, in the target's own transaction.
+
+        Whoever calls has checked that the caller administers the platform. Raises `NotFoundError`.
+        """
+        async with self._database.tenant(org_id) as transaction:
+            if await organizations.get(transaction, org_id) is None:
+                raise NotFoundError("organization")
+            await self.subscribe(transaction, org_id, plan_id, now)
+            await entries.record(transaction, context, org_id, "subscription.assign", plan_id)
+            subscription = await store.get_subscription(transaction, org_id)
+        assert subscription is not None, "it was subscribed to in this transaction"
+        return subscription
 
     async def current(self, transaction: Transaction, org_id: UUID) -> Plan | None:
         """The plan in force, at the version subscribed to."""

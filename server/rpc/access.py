@@ -29,13 +29,13 @@ _CHAT_SCOPE: Final = frozenset(
     }
 )
 _MEMBER: Final = _CHAT_SCOPE | {"keys.read", "keys.create", "keys.update", "keys.revoke", "memberships.read"}
-_ADMIN: Final = _MEMBER | {"organizations.update", "keys.manage_all"}
+_ADMIN: Final = _MEMBER | {"organizations.update", "keys.manage_all", "limits.set"}
 _OWNER: Final = _ADMIN | {"owners.manage"}
 
 ROLE_PERMISSIONS: Final = {"OWNER": _OWNER, "ADMIN": _ADMIN, "MEMBER": _MEMBER}
 """What each role in an organization grants. `keys.manage_all` reaches keys that somebody else made."""
 
-PLATFORM_PERMISSIONS: Final = frozenset({"balance.adjust", "keys.verify", "profiles.manage"})
+PLATFORM_PERMISSIONS: Final = frozenset({"balance.adjust", "keys.verify", "profiles.manage", "plans.assign"})
 """What only platform administrators have, beside their role."""
 
 SCOPE_PERMISSIONS: Final = {

@@ -61,6 +61,8 @@ class ApiError(Exception):
         self.fields = tuple(fields)
         self.quotas = tuple(quotas)
         self.retry_after = retry_after
+        self.trailing_metadata: Sequence[tuple[str, str | bytes]] = ()
+        """Told beside the status; over REST the allowed names become headers."""
 
     @property
     def reason_name(self) -> str:

@@ -18,6 +18,7 @@ from tollbridge.options.v1 import options_pb2
 UnaryHandler = Callable[[Any, CallContext], Awaitable[Message]]
 StreamHandler = Callable[[Any, CallContext], AsyncIterator[Message]]
 
+_ADMITTED_ELSEWHERE: Final = (options_pb2.ADMISSION_HANDLER, options_pb2.ADMISSION_NONE)
 _RAW_BODY: Final = "google.api.HttpBody"
 _WORD: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -47,6 +48,8 @@ class Method:
     """Whether an Idempotency-Key makes it happen once."""
     metered: bool
     """Whether it admits and charges itself, and so acts beyond our database."""
+    counted: bool
+    """Whether the pipeline counts its calls: neither its handler does nor nobody."""
 
 
 def method_table(servicers: Iterable[object]) -> Mapping[str, Method]:
@@ -97,4 +100,5 @@ def _method(servicer: object, descriptor: MethodDescriptor) -> Method | None:
         changes=bool(options.Extensions[options_pb2.audit]),
         keyed=options.Extensions[options_pb2.idempotency] == options_pb2.IDEMPOTENCY_KEYED,
         metered=options.Extensions[options_pb2.admission] == options_pb2.ADMISSION_HANDLER,
+        counted=options.Extensions[options_pb2.admission] not in _ADMITTED_ELSEWHERE,
     )

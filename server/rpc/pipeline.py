@@ -1,9 +1,10 @@
 """What every call passes through, in this order:
 
-    id > authenticate > access > parse > validate > remember > handle > errors > log and metrics
+    id > authenticate > access > admit > parse > validate > remember > handle > errors > log and metrics
 
-The request id comes with the origin, made where the call arrived. What came with an Idempotency-Key is handled once,
-and answered from memory after (`rpc.idempotency`). Limits and money are decided by the handler for chat
+The request id comes with the origin, made where the call arrived. `admit` counts calls of one caller, and calls without
+a valid credential by their address. What came with an Idempotency-Key is handled once, and answered from memory after
+(`rpc.idempotency`). Limits and money of a plan are decided by the handler, for chat
 (`(admission) = ADMISSION_HANDLER`). Audit rows are written by the domain, in the transaction that they describe.
 """
 
@@ -50,6 +51,18 @@ class Authenticator(Protocol):
 
     async def authenticate(self, credential: str, origin: Origin) -> Principal:
         """The caller. Raises `CredentialInvalidError` and `TooManyAttemptsError`."""
+        ...
+
+
+class Turnstile(Protocol):
+    """Counts calls, and refuses what comes too often. Bound in `server.app`."""
+
+    async def admit_stranger(self, ip: str) -> None:
+        """A call without a valid credential. Raises what the caller is told where its address sends too many."""
+        ...
+
+    async def admit_caller(self, caller: Principal) -> None:
+        """A call that its handler does not admit. Raises what the caller is told where it makes too many."""
         ...
 
 
@@ -121,6 +134,7 @@ class Pipeline:
     def __init__(
         self,
         authenticator: Authenticator,
+        turnstile: Turnstile,
         recorder: CallRecorder,
         clock: Clock,
         after_change: AfterChange,
@@ -128,6 +142,7 @@ class Pipeline:
     ) -> None:
         """Without `remembering` keys are ignored."""
         self._authenticator = authenticator
+        self._turnstile = turnstile
         self._recorder = recorder
         self._clock = clock
         self._after_change = after_change
@@ -156,6 +171,8 @@ class Pipeline:
         finally:
             del self._running[task]
         self._recorder.record(context, error, self._clock.monotonic() - begin)
+        if error is not None:
+            context.trailing_metadata.extend(error.trailing_metadata)
         status = None if error is None else error.to_status(context.request_id)
         return Ending(status, context.trailing_metadata)
 
@@ -191,8 +208,12 @@ class Pipeline:
     async def _admit_and_handle(self, incoming: Incoming, context: CallContext, outgoing: Outgoing) -> None:
         method = incoming.method
         if not method.rule.public:
-            context.caller = await self._authenticate(context)
+            context.caller = await self._identify(context)
             access.check(method.rule, method.path, context.caller, context.origin.ip)
+            if method.counted:
+                await self._turnstile.admit_caller(context.caller)
+        elif method.counted:
+            await self._turnstile.admit_stranger(context.origin.ip)
         request = parse(method, incoming.request)
         if method.validated:
             validate(request)
@@ -239,6 +260,14 @@ class Pipeline:
             access.check(method.rule, method.path, await self._authenticate(context), context.origin.ip)
 
         return CredentialWatch(check, context.caller, self._clock)
+
+    async def _identify(self, context: CallContext) -> Principal:
+        """The caller. One without a valid credential is counted by its address."""
+        try:
+            return await self._authenticate(context)
+        except (CredentialMissingError, CredentialInvalidError):
+            await self._turnstile.admit_stranger(context.origin.ip)
+            raise
 
     async def _authenticate(self, context: CallContext) -> Principal:
         credential = credential_of(context.metadata)

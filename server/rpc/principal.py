@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from server.foundation.bounds import UNBOUNDED, Bounds
 from server.foundation.networks import ANYWHERE, Networks
 
 
@@ -41,6 +42,10 @@ class Principal:
     """A trial key: it calls only models that cost nothing."""
     networks: Networks = ANYWHERE
     """Where a key may be used from; empty means anywhere."""
+    limits: Bounds = UNBOUNDED
+    """A key's own."""
+    maker_user_id: UUID | None = None
+    """The person who made the key; None for a person, and for a key that nobody in particular made."""
     platform_admin: bool = False
     """A person who administers the platform. Never true for a key."""
     password_change_required: bool = False

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 
 from server.billing.spans import Span
 from server.foundation import ids, windows
+from server.foundation.bounds import Bounds
 from server.foundation.clock import Clock
 from server.foundation.windows import BUCKET, Window
 from server.organizations import store as organizations
 from server.organizations.directory import found
-from server.plans.plans import PlanLimits
 from server.plans.store import get_current
 from server.rpc.errors import InvalidArgumentError
 from server.storage.database import Database, Transaction
@@ -34,7 +34,7 @@ class Current:
     month: Period
     plan_id: str
     """Empty where no plan is in force."""
-    limits: PlanLimits
+    limits: Bounds
     time_zone: str
 
     @property
@@ -75,7 +75,7 @@ class UsageReports:
             spans = [windows.window(span, now, zone) for span in (windows.Span.DAY, windows.Span.MONTH)]
             day, month = await _sums(transaction, org_id, spans)
             plan = await get_current(transaction, org_id)
-        limits = PlanLimits() if plan is None else plan.limits
+        limits = Bounds() if plan is None else plan.limits
         return Current(day, month, "" if plan is None else plan.id, limits, zone.key)
 
     async def periods(

@@ -10,7 +10,7 @@ from uuid import UUID
 from server.billing import spans
 from server.foundation import ids
 from server.foundation.windows import Span
-from server.plans.plans import limits_to_proto
+from server.rpc import bounds_form
 from server.rpc.context import CallContext
 from server.rpc.errors import InvalidPageTokenError
 from server.rpc.pagination import Page, Paginator
@@ -52,7 +52,7 @@ class UsageService:
             day=totals.period_to_proto(current.day),
             month=totals.period_to_proto(current.month),
             plan_id=current.plan_id,
-            limits=limits_to_proto(current.limits),
+            limits=bounds_form.to_proto(current.limits),
             requests_left_today=current.requests_left,
             tokens_left_today=current.tokens_left,
             time_zone=current.time_zone,

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import asyncpg
 from google.api.httpbody_pb2 import HttpBody
+from redis.asyncio import Redis
 
 from server.billing.reservations import Reservations
 from server.chat.chat_calls import LONGEST_CALL, ChatCalls
@@ -26,11 +27,14 @@ from server.chat.service import ChatService
 from server.foundation.clock import SystemClock
 from server.foundation.ids import uuid7
 from server.foundation.secrets import RootSecret
+from server.limits.limiter import TEND_SECONDS, Limiter
+from server.limits.terms import TermsBook
 from server.models.catalogue import Catalogue, credential_place
 from server.rpc.context import CallContext
 from server.rpc.principal import Origin, Principal, PrincipalKind
 from server.storage.database import Database, Role
-from server.storage.schedule import Schedule
+from server.storage.schedule import Loop, Schedule
+from server.usage.limit_sums import LimitSums
 from server.usage.process_books import ProcessBooks
 from server.usage.reports import UsageReports
 from tests.support.databases import TestDatabase
@@ -153,6 +157,8 @@ class Workbench:
     org_id: UUID
     catalogue: Catalogue
     books: ProcessBooks
+    terms: TermsBook
+    limiter: Limiter
     principal: Principal = field(init=False)
 
     def __post_init__(self) -> None:
@@ -259,21 +265,31 @@ async def open_workbench(
     patience: Patience = _PATIENCE,
     longest_call: timedelta = LONGEST_CALL,
     reservations: Callable[[Reservations], Reservations] = lambda plain: plain,
+    plan: str = "unlimited",
+    valkey_url: str = "redis://127.0.0.1:1",
+    offset: timedelta = timedelta(0),
 ) -> AsyncIterator[Workbench]:
-    """A workbench whose organization has 10 dollars and no model."""
+    """A workbench whose organization has 10 dollars and no model. A plan with limits wants a Valkey that is there;
+    `offset` moves its time."""
     owner = await asyncpg.connect(database.owner_url)
     pools = await Database.connect(dict.fromkeys((Role.APP, Role.LOOKUP, Role.METER, Role.KEEPER), database.url))
     org_id = uuid7()
-    await _make_organization(owner, org_id)
+    await _make_organization(owner, org_id, plan)
     clock = SystemClock()
     catalogue = Catalogue(pools, _SEALER, clock)
     folder = tempfile.TemporaryDirectory()
     books = ProcessBooks(pools, Path(folder.name), Path(folder.name, "journal"), clock, uuid7, nobody_else)
     await books.start()
-    schedule = Schedule(pools, books.loops())
+    valkey: Redis = Redis.from_url(valkey_url)
+    sums = LimitSums(pools, books.calls.flush)
+    moved = int(offset.total_seconds() * 1000)
+    limiter = Limiter(valkey, sums, clock, books.process_id, books.others_run, moved)
+    terms = TermsBook(pools, clock, limiter.gate)
+    schedule = Schedule(pools, [*books.loops(), Loop("limits", TEND_SECONDS, limiter.tend)])
     schedule.start()
     calls = ChatCalls(
         catalogue=catalogue,
+        terms=terms,
         reservations=reservations(books.reservations),
         book=books.calls,
         reports=UsageReports(pools, clock, books.calls.flush),
@@ -282,7 +298,7 @@ async def open_workbench(
         new_id=uuid7,
         longest_call=longest_call,
     )
-    bench = Workbench(ChatService(calls), calls, owner, org_id, catalogue, books)
+    bench = Workbench(ChatService(calls), calls, owner, org_id, catalogue, books, terms, limiter)
     await bench.fund(10 * NANO)
     try:
         yield bench
@@ -290,6 +306,8 @@ async def open_workbench(
     finally:
         await calls.close()
         await schedule.stop()
+        await limiter.close()
+        await valkey.aclose()
         await books.stop(5.0)
         folder.cleanup()
         await pools.close()
@@ -302,14 +320,14 @@ async def nobody_else() -> None:
     """There are no other processes to tell."""
 
 
-async def _make_organization(owner: asyncpg.Connection, org_id: UUID) -> None:
+async def _make_organization(owner: asyncpg.Connection, org_id: UUID, plan: str) -> None:
     now = datetime.now(UTC)
     await owner.execute(
         "INSERT INTO organization (id, name, create_time, update_time) VALUES ($1, 'Test', $2, $2)", org_id, now
     )
     await owner.execute(
-        "INSERT INTO subscription (id, org_id, plan_id, plan_version, start_time) VALUES ($1, $2, 'unlimited', 1, $3)",
-        *(uuid7(), org_id, now),
+        "INSERT INTO subscription (id, org_id, plan_id, plan_version, start_time) VALUES ($1, $2, $4, 1, $3)",
+        *(uuid7(), org_id, now, plan),
     )
     await owner.execute("SELECT ledger_open_accounts($1)", org_id)
 

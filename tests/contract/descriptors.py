@@ -14,6 +14,7 @@ import tollbridge.auth.v1.auth_service_pb2
 import tollbridge.billing.v1.billing_service_pb2
 import tollbridge.chat.v1.chat_service_pb2
 import tollbridge.keys.v1.key_service_pb2
+import tollbridge.limits.v1.limit_service_pb2
 import tollbridge.models.v1.model_service_pb2
 import tollbridge.models.v1.profile_service_pb2
 import tollbridge.organizations.v1.organization_service_pb2
@@ -29,6 +30,7 @@ MODULES: Final = (
     tollbridge.billing.v1.billing_service_pb2,
     tollbridge.chat.v1.chat_service_pb2,
     tollbridge.keys.v1.key_service_pb2,
+    tollbridge.limits.v1.limit_service_pb2,
     tollbridge.models.v1.model_service_pb2,
     tollbridge.models.v1.profile_service_pb2,
     tollbridge.organizations.v1.organization_service_pb2,

@@ -27,7 +27,7 @@ NOT_SECRET: Final = {"token_type", "page_token", "next_page_token", "password_ch
 
 
 def test_the_image_holds_every_service() -> None:
-    assert len(MODULES) == len({name.split("/")[0] for name in RPCS}) == 10
+    assert len(MODULES) == len({name.split("/")[0] for name in RPCS}) == 11
 
 
 @pytest.mark.parametrize("rpc", RPCS.values(), ids=RPCS)
@@ -102,7 +102,9 @@ def test_ids_say_what_they_refer_to(field: Field) -> None:
 WITHOUT_REFERENCE: Final = {
     "tollbridge.chat.v1.ChatMessage.tool_call_id",
     "tollbridge.chat.v1.Outcome.plan_id",
+    "tollbridge.limits.v1.GetLimitsResponse.plan_id",
     "tollbridge.origin.v1.Origin.request_id",
+    "tollbridge.plans.v1.AssignPlanRequest.plan_id",
     "tollbridge.plans.v1.ComparePlansResponse.current_plan_id",
     "tollbridge.plans.v1.ComparedPlan.previous_plan_id",
     "tollbridge.plans.v1.LimitValue.plan_id",

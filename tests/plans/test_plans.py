@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
+from server.foundation import ids
 from server.foundation.ids import uuid7
 from server.organizations.events import OrganizationCreated
 from server.plans.service import PlanService
 from server.plans.subscriptions import Subscriptions
 from server.rpc.errors import InternalError, InvalidPageTokenError, NotFoundError
 from tests.billing.books import PAGINATOR, Books, context_of
+from tollbridge.plans.v1.plan_pb2 import LimitStanding, PlanLimits
 from tollbridge.plans.v1.plan_service_pb2 import (
+    AssignPlanRequest,
     ComparePlansRequest,
     GetPlanRequest,
     GetSubscriptionRequest,
@@ -23,7 +28,13 @@ LIST = "/tollbridge.plans.v1.PlanService/ListPlans"
 @pytest.fixture
 def service(books: Books) -> PlanService:
     """The service as it is assembled."""
-    return PlanService(books.database, PAGINATOR)
+    subscriptions = Subscriptions(books.database, uuid7, "free")
+    return PlanService(books.database, PAGINATOR, subscriptions, standings, books.clock)
+
+
+async def standings(_org_id: UUID) -> list[LimitStanding]:
+    """What the limits' own capability tells."""
+    return [LimitStanding(subject="plan", name="requests_per_hour", limit=1000, remaining=7)]
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
@@ -59,6 +70,7 @@ async def test_the_subscription_is_the_caller_s_own(service: PlanService, books:
     subscription = await service.get_subscription(GetSubscriptionRequest(), context)
     assert (subscription.plan.id, subscription.status) == ("free", "active")
     assert subscription.HasField("start_time")
+    assert [(standing.name, standing.remaining) for standing in subscription.standings] == [("requests_per_hour", 7)]
     with pytest.raises(NotFoundError):
         await service.get_subscription(GetSubscriptionRequest(), context_of(uuid7()))
 
@@ -118,6 +130,33 @@ async def test_a_subscription_keeps_its_version_when_the_plan_changes(service: P
     assert current == [(1, 10, 1000), (2, 5, None)]
     shown = await service.get_plan(GetPlanRequest(id="baby-free"), context_of(before))
     assert (shown.version, shown.price) == (2, "1")
+
+
+async def test_an_administrator_puts_any_organization_on_any_plan_and_others_hear_of_it(
+    service: PlanService, books: Books
+) -> None:
+    org_id = await books.organization()
+    context = context_of(await books.organization(), platform_admin=True)
+    target = ids.to_text(ids.ORGANIZATION, org_id)
+
+    subscription = await service.assign_plan(AssignPlanRequest(organization_id=target, plan_id="unlimited"), context)
+
+    assert (subscription.plan.id, subscription.plan.limits) == ("unlimited", PlanLimits())
+    assert (await service.get_subscription(GetSubscriptionRequest(), context_of(org_id))).plan.id == "unlimited"
+    announced = await books.owner.fetchval(
+        "SELECT subject FROM invalidation WHERE kind = 'subscription' ORDER BY id DESC"
+    )
+    assert announced == str(org_id)
+    audited = await books.owner.fetchrow("SELECT action, subject FROM audit_entry WHERE org_id = $1", org_id)
+    assert audited is not None
+    assert tuple(audited) == ("subscription.assign", "unlimited")
+    for organization, plan in (
+        (target, "no-such-plan"),
+        ("org_nonsense", "pro"),
+        (ids.to_text(ids.ORGANIZATION, uuid7()), "pro"),
+    ):
+        with pytest.raises(NotFoundError):
+            await service.assign_plan(AssignPlanRequest(organization_id=organization, plan_id=plan), context)
 
 
 async def test_one_plan_at_a_time(books: Books) -> None:

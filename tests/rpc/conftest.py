@@ -34,6 +34,7 @@ from server.rpc.principal import Principal, PrincipalKind
 from tests.rpc.echo import SERVICE, EchoServicer, image, request
 from tests.support.certificates import Authority
 from tests.support.scratch import scratch_folder
+from tests.support.turnstile import OpenTurnstile
 
 SECRET = b"the secret of bridges and their servers"
 
@@ -96,7 +97,7 @@ def build(servicer: EchoServicer) -> tuple[Mapping[str, Method], Pipeline]:
     async def after_change() -> None:
         """Nothing of the echo service changes anything."""
 
-    return method_table([servicer]), Pipeline(KnownKeys(), CallLog(), SystemClock(), after_change)
+    return method_table([servicer]), Pipeline(KnownKeys(), OpenTurnstile(), CallLog(), SystemClock(), after_change)
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from server.storage.database import DatabaseUnavailableError
 from tests.rpc.conftest import KEYS
 from tests.rpc.echo import SERVICE, EchoServicer, request
 from tests.support.clock import ManualClock
+from tests.support.turnstile import OpenTurnstile
 
 
 class Door:
@@ -82,7 +83,7 @@ async def stream(
         Origin("192.0.2.1", "https", "req_1"),
     )
     reader = Reader(clock)
-    return await Pipeline(door, CallLog(), clock, after_change).run(incoming, reader), reader, door
+    return await Pipeline(door, OpenTurnstile(), CallLog(), clock, after_change).run(incoming, reader), reader, door
 
 
 def refuse() -> None:

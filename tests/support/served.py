@@ -28,7 +28,10 @@ START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 NEW_PASSWORD: Final = "a much better password"
 
-MANY_FROM_ONE_ADDRESS: Final = {
+UNBOUNDED: Final = {
+    "TOLLBRIDGE_DEFAULT_PLAN": "unlimited",
+    "TOLLBRIDGE_REQUESTS_PER_ADDRESS": "0",
+    "RATE_LIMIT_REQUESTS": "0",
     "TOLLBRIDGE_WRONG_CREDENTIALS_PER_ADDRESS": "1000000",
     "TOLLBRIDGE_TRIAL_KEYS_PER_ADDRESS": "1000000",
 }
@@ -107,7 +110,8 @@ def command(data_dir: Path, ready: Path, *more: str, module: str = "cli") -> lis
 def environment(**changes: str) -> dict[str, str]:
     """Ours, without settings of the product that somebody may have set."""
     ours = ("TOLLBRIDGE_", "DATABASE_", "REDIS_URL", "JWT_SECRET", "BRIDGE_SECRET", "ENVIRONMENT", "HOST", "PORT")
-    return {**{name: value for name, value in os.environ.items() if not name.startswith(ours)}, **changes}
+    ours_too = (*ours, "RATE_LIMIT_")
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(ours_too)}, **changes}
 
 
 def wait_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> dict[str, str]:
@@ -160,8 +164,8 @@ def running(folder: Path, *options: str, models: str = "", module: str = "cli", 
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # Tests try many wrong credentials, and many trials, from one address.
-                env=environment(**{**MANY_FROM_ONE_ADDRESS, **variables}),
+                # Tests make many calls, try many wrong credentials, and many trials, from one address.
+                env=environment(**{**UNBOUNDED, **variables}),
             )
         try:
             found = wait_ready(process, ready, log)

@@ -37,6 +37,8 @@ KEYS_REVOKE_SECRET: Final = Method("tollbridge.keys.v1.KeyService", "RevokeSecre
 KEYS_ISSUE_TRIAL_KEY: Final = Method("tollbridge.keys.v1.KeyService", "IssueTrialKey", Idempotency.NONE, anonymous=True)
 KEYS_CLAIM_TRIAL_KEY: Final = Method("tollbridge.keys.v1.KeyService", "ClaimTrialKey", Idempotency.KEYED)
 KEYS_VERIFY_KEY: Final = Method("tollbridge.keys.v1.KeyService", "VerifyKey", Idempotency.SAFE)
+LIMITS_GET_LIMITS: Final = Method("tollbridge.limits.v1.LimitService", "GetLimits", Idempotency.SAFE)
+LIMITS_SET_LIMITS: Final = Method("tollbridge.limits.v1.LimitService", "SetLimits", Idempotency.KEYED)
 MODELS_LIST_MODELS: Final = Method("tollbridge.models.v1.ModelService", "ListModels", Idempotency.SAFE)
 MODELS_GET_MODEL: Final = Method("tollbridge.models.v1.ModelService", "GetModel", Idempotency.SAFE)
 PROFILES_CREATE_PROFILE: Final = Method("tollbridge.models.v1.ProfileService", "CreateProfile", Idempotency.KEYED)
@@ -57,6 +59,7 @@ PLANS_LIST_PLANS: Final = Method("tollbridge.plans.v1.PlanService", "ListPlans",
 PLANS_COMPARE_PLANS: Final = Method("tollbridge.plans.v1.PlanService", "ComparePlans", Idempotency.SAFE)
 PLANS_GET_PLAN: Final = Method("tollbridge.plans.v1.PlanService", "GetPlan", Idempotency.SAFE)
 PLANS_GET_SUBSCRIPTION: Final = Method("tollbridge.plans.v1.PlanService", "GetSubscription", Idempotency.SAFE)
+PLANS_ASSIGN_PLAN: Final = Method("tollbridge.plans.v1.PlanService", "AssignPlan", Idempotency.KEYED)
 PLATFORM_GET_HEALTH: Final = Method(
     "tollbridge.platform.v1.PlatformService", "GetHealth", Idempotency.SAFE, anonymous=True
 )
@@ -98,6 +101,8 @@ METHODS: Final = (
     KEYS_ISSUE_TRIAL_KEY,
     KEYS_CLAIM_TRIAL_KEY,
     KEYS_VERIFY_KEY,
+    LIMITS_GET_LIMITS,
+    LIMITS_SET_LIMITS,
     MODELS_LIST_MODELS,
     MODELS_GET_MODEL,
     PROFILES_CREATE_PROFILE,
@@ -112,6 +117,7 @@ METHODS: Final = (
     PLANS_COMPARE_PLANS,
     PLANS_GET_PLAN,
     PLANS_GET_SUBSCRIPTION,
+    PLANS_ASSIGN_PLAN,
     PLATFORM_GET_HEALTH,
     PLATFORM_PING,
     PLATFORM_CHECK_DATABASE,

@@ -2,12 +2,14 @@
 """Messages of `tollbridge.plans.v1`."""
 
 from tollbridge_sdk._generated.messages.tollbridge.plans.v1 import (
+    AssignPlanRequest,
     ComparedLimit,
     ComparedPlan,
     ComparePlansRequest,
     ComparePlansResponse,
     GetPlanRequest,
     GetSubscriptionRequest,
+    LimitStanding,
     LimitValue,
     ListPlansRequest,
     ListPlansResponse,
@@ -18,12 +20,14 @@ from tollbridge_sdk._generated.messages.tollbridge.plans.v1 import (
 )
 
 __all__ = [
+    "AssignPlanRequest",
     "ComparePlansRequest",
     "ComparePlansResponse",
     "ComparedLimit",
     "ComparedPlan",
     "GetPlanRequest",
     "GetSubscriptionRequest",
+    "LimitStanding",
     "LimitValue",
     "ListPlansRequest",
     "ListPlansResponse",

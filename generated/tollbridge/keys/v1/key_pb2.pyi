@@ -8,6 +8,7 @@ from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
+from tollbridge.plans.v1 import plan_pb2 as plan_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -42,6 +43,7 @@ class Key(message.Message):
     PREVIOUS_EXPIRE_TIME_FIELD_NUMBER: builtins.int
     PERSONAL_FIELD_NUMBER: builtins.int
     TRIAL_FIELD_NUMBER: builtins.int
+    LIMITS_FIELD_NUMBER: builtins.int
     id: builtins.str
     """`key_…`. Set by the server."""
     name: builtins.str
@@ -98,6 +100,10 @@ class Key(message.Message):
     def previous_expire_time(self) -> timestamp_pb2.Timestamp:
         """When the replaced secret stops or stopped working; absent where the key was never rotated."""
 
+    @builtins.property
+    def limits(self) -> plan_pb2.PlanLimits:
+        """The key's own limits, beside those of the plan; absent: none. They bound its chat calls."""
+
     def __init__(
         self,
         *,
@@ -118,9 +124,10 @@ class Key(message.Message):
         previous_expire_time: timestamp_pb2.Timestamp | None = ...,
         personal: builtins.bool | None = ...,
         trial: builtins.bool | None = ...,
+        limits: plan_pb2.PlanLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_used_time", b"last_used_time", "previous_expire_time", b"previous_expire_time", "revoke_time", b"revoke_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_used_time", b"last_used_time", "limits", b"limits", "previous_expire_time", b"previous_expire_time", "revoke_time", b"revoke_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["allowed_cidrs", b"allowed_cidrs", "create_time", b"create_time", "creator_user_id", b"creator_user_id", "etag", b"etag", "expire_time", b"expire_time", "id", b"id", "last_used_time", b"last_used_time", "masked", b"masked", "models", b"models", "name", b"name", "personal", b"personal", "previous_expire_time", b"previous_expire_time", "previous_masked", b"previous_masked", "revoke_time", b"revoke_time", "scopes", b"scopes", "trial", b"trial", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["allowed_cidrs", b"allowed_cidrs", "create_time", b"create_time", "creator_user_id", b"creator_user_id", "etag", b"etag", "expire_time", b"expire_time", "id", b"id", "last_used_time", b"last_used_time", "limits", b"limits", "masked", b"masked", "models", b"models", "name", b"name", "personal", b"personal", "previous_expire_time", b"previous_expire_time", "previous_masked", b"previous_masked", "revoke_time", b"revoke_time", "scopes", b"scopes", "trial", b"trial", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -29,9 +29,10 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tollbridge.keys.v1 import key_pb2 as tollbridge_dot_keys_dot_v1_dot_key__pb2
 from tollbridge.options.v1 import options_pb2 as tollbridge_dot_options_dot_v1_dot_options__pb2
+from tollbridge.plans.v1 import plan_pb2 as tollbridge_dot_plans_dot_v1_dot_plan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tollbridge/keys/v1/key_service.proto\x12\x12tollbridge.keys.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/resource.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctollbridge/keys/v1/key.proto\x1a#tollbridge/options/v1/options.proto\"\x91\x02\n\x10\x43reateKeyRequest\x12\x1c\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12=\n\x06scopes\x18\x02 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x08\x18\x01\"\x19r\x17R\x04\x63hatR\x06manageR\x07serviceR\x06scopes\x12,\n\x06models\x18\x03 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x10\xc8\x01\x18\x01\"\x07r\x05\x10\x01\x18\xc8\x01R\x06models\x12;\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x35\n\rallowed_cidrs\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x64\"\x06r\x04\x10\x01\x18@R\x0c\x61llowedCidrs\"[\n\x11\x43reateKeyResponse\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x1b\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"`\n\x0fListKeysRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\tpageToken\"g\n\x10ListKeysResponse\x12+\n\x04keys\x18\x01 \x03(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x04keys\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"=\n\rGetKeyRequest\x12,\n\x02id\x18\x01 \x01(\tB\x1c\xfa\x41\x10\n\x0etollbridge/Key\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x82\x01\n\x10UpdateKeyRequest\x12\x31\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"@\n\x10RevokeKeyRequest\x12,\n\x02id\x18\x01 \x01(\tB\x1c\xfa\x41\x10\n\x0etollbridge/Key\xbaH\x06r\x04\x10\x01\x18@R\x02id\"v\n\x10RotateKeyRequest\x12,\n\x02id\x18\x01 \x01(\tB\x1c\xfa\x41\x10\n\x0etollbridge/Key\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\x34\n\x0foverlap_seconds\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\xf5$(\x00R\x0eoverlapSeconds\"[\n\x11RotateKeyResponse\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x1b\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"\x16\n\x14RegenerateKeyRequest\"_\n\x15RegenerateKeyResponse\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x1b\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\":\n\x13RevokeSecretRequest\x12#\n\x06secret\x18\x01 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80\x04R\x06secret\"8\n\x14IssueTrialKeyRequest\x12 \n\x05\x65mail\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\"\x85\x01\n\x15IssueTrialKeyResponse\x12\x1b\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01R\x06secret\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x12\n\x04tier\x18\x03 \x01(\tR\x04tier\";\n\x14\x43laimTrialKeyRequest\x12#\n\x05token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x04R\x05token\"\x8d\x01\n\x15\x43laimTrialKeyResponse\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x1b\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\x12,\n\x12revoked_trial_keys\x18\x03 \x01(\x05R\x10revokedTrialKeys\"R\n\x10VerifyKeyRequest\x12%\n\x06secret\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x04R\x06secret\x12\x17\n\x02ip\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x02ip\"\x9d\x01\n\x11VerifyKeyResponse\x12\x16\n\x06\x61\x63tive\x18\x01 \x01(\x08R\x06\x61\x63tive\x12)\n\x03key\x18\x02 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x45\n\x0forganization_id\x18\x03 \x01(\tB\x1c\xfa\x41\x19\n\x17tollbridge/OrganizationR\x0eorganizationId2\x92\r\n\nKeyService\x12\x99\x01\n\tCreateKey\x12$.tollbridge.keys.v1.CreateKeyRequest\x1a%.tollbridge.keys.v1.CreateKeyResponse\"?\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.create\xb0\xbb\x18\x02\xba\xbb\x18\nkey.create\xc8\xbb\x18\xc9\x01\x82\xd3\xe4\x93\x02\r\"\x08/v1/keys:\x01*\x12~\n\x08ListKeys\x12#.tollbridge.keys.v1.ListKeysRequest\x1a$.tollbridge.keys.v1.ListKeysResponse\"\'\xaa\xbb\x18\x0f\n\x02\x02\x03\x12\tkeys.list\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\n\x12\x08/v1/keys\x12r\n\x06GetKey\x12!.tollbridge.keys.v1.GetKeyRequest\x1a\x17.tollbridge.keys.v1.Key\",\xaa\xbb\x18\x0f\n\x02\x02\x03\x12\tkeys.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/keys/{id}\x12\x91\x01\n\tUpdateKey\x12$.tollbridge.keys.v1.UpdateKeyRequest\x1a\x17.tollbridge.keys.v1.Key\"E\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.update\xb0\xbb\x18\x02\xba\xbb\x18\nkey.update\x82\xd3\xe4\x93\x02\x18\x32\x11/v1/keys/{key.id}:\x03key\x12\xa3\x01\n\tRevokeKey\x12$.tollbridge.keys.v1.RevokeKeyRequest\x1a\x17.tollbridge.keys.v1.Key\"W\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.revoke\xb0\xbb\x18\x02\xba\xbb\x18\nkey.revoke\x82\xd3\xe4\x93\x02*\"\x14/v1/keys/{id}:revoke:\x01*Z\x0f*\r/v1/keys/{id}\x12\xa0\x01\n\tRotateKey\x12$.tollbridge.keys.v1.RotateKeyRequest\x1a%.tollbridge.keys.v1.RotateKeyResponse\"F\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.update\xb0\xbb\x18\x02\xba\xbb\x18\nkey.rotate\x82\xd3\xe4\x93\x02\x19\"\x14/v1/keys/{id}:rotate:\x01*\x12\xa2\x01\n\rRegenerateKey\x12(.tollbridge.keys.v1.RegenerateKeyRequest\x1a).tollbridge.keys.v1.RegenerateKeyResponse\"<\xaa\xbb\x18\x04\n\x02\x02\x03\xb0\xbb\x18\x02\xba\xbb\x18\x0ekey.regenerate\x82\xd3\xe4\x93\x02\x18\"\x13/v1/keys:regenerate:\x01*\x12\x8c\x01\n\x0cRevokeSecret\x12\'.tollbridge.keys.v1.RevokeSecretRequest\x1a\x17.tollbridge.keys.v1.Key\":\xaa\xbb\x18\x04\n\x02\x02\x03\xb0\xbb\x18\x02\xba\xbb\x18\nkey.revoke\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/keys:revokeSecret:\x01*\x12\x9d\x01\n\rIssueTrialKey\x12(.tollbridge.keys.v1.IssueTrialKeyRequest\x1a).tollbridge.keys.v1.IssueTrialKeyResponse\"7\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x03\xba\xbb\x18\x0fkey.issue_trial\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/keys/trial:\x01*\x12\xb0\x01\n\rClaimTrialKey\x12(.tollbridge.keys.v1.ClaimTrialKeyRequest\x1a).tollbridge.keys.v1.ClaimTrialKeyResponse\"J\xaa\xbb\x18\x10\n\x01\x02\x12\x0bkeys.create\xb0\xbb\x18\x02\xba\xbb\x18\x0fkey.claim_trial\x82\xd3\xe4\x93\x02\x19\"\x14/v1/keys/trial:claim:\x01*\x12\x8f\x01\n\tVerifyKey\x12$.tollbridge.keys.v1.VerifyKeyRequest\x1a%.tollbridge.keys.v1.VerifyKeyResponse\"5\xaa\xbb\x18\x13\n\x02\x02\x03\x12\x0bkeys.verify\x18\x01\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/keys:verify:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tollbridge/keys/v1/key_service.proto\x12\x12tollbridge.keys.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/resource.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctollbridge/keys/v1/key.proto\x1a#tollbridge/options/v1/options.proto\x1a\x1etollbridge/plans/v1/plan.proto\"\xca\x02\n\x10\x43reateKeyRequest\x12\x1c\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12=\n\x06scopes\x18\x02 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x08\x18\x01\"\x19r\x17R\x04\x63hatR\x06manageR\x07serviceR\x06scopes\x12,\n\x06models\x18\x03 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x10\xc8\x01\x18\x01\"\x07r\x05\x10\x01\x18\xc8\x01R\x06models\x12;\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x35\n\rallowed_cidrs\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x64\"\x06r\x04\x10\x01\x18@R\x0c\x61llowedCidrs\x12\x37\n\x06limits\x18\x06 \x01(\x0b\x32\x1f.tollbridge.plans.v1.PlanLimitsR\x06limits\"[\n\x11\x43reateKeyResponse\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x1b\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"`\n\x0fListKeysRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\tpageToken\"g\n\x10ListKeysResponse\x12+\n\x04keys\x18\x01 \x03(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x04keys\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"=\n\rGetKeyRequest\x12,\n\x02id\x18\x01 \x01(\tB\x1c\xfa\x41\x10\n\x0etollbridge/Key\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x82\x01\n\x10UpdateKeyRequest\x12\x31\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\"@\n\x10RevokeKeyRequest\x12,\n\x02id\x18\x01 \x01(\tB\x1c\xfa\x41\x10\n\x0etollbridge/Key\xbaH\x06r\x04\x10\x01\x18@R\x02id\"v\n\x10RotateKeyRequest\x12,\n\x02id\x18\x01 \x01(\tB\x1c\xfa\x41\x10\n\x0etollbridge/Key\xbaH\x06r\x04\x10\x01\x18@R\x02id\x12\x34\n\x0foverlap_seconds\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\xf5$(\x00R\x0eoverlapSeconds\"[\n\x11RotateKeyResponse\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x1b\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"\x16\n\x14RegenerateKeyRequest\"_\n\x15RegenerateKeyResponse\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x1b\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\":\n\x13RevokeSecretRequest\x12#\n\x06secret\x18\x01 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80\x04R\x06secret\"8\n\x14IssueTrialKeyRequest\x12 \n\x05\x65mail\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x18\xfe\x01`\x01R\x05\x65mail\"\x85\x01\n\x15IssueTrialKeyResponse\x12\x1b\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01R\x06secret\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x12\n\x04tier\x18\x03 \x01(\tR\x04tier\";\n\x14\x43laimTrialKeyRequest\x12#\n\x05token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x04R\x05token\"\x8d\x01\n\x15\x43laimTrialKeyResponse\x12)\n\x03key\x18\x01 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x1b\n\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\x12,\n\x12revoked_trial_keys\x18\x03 \x01(\x05R\x10revokedTrialKeys\"R\n\x10VerifyKeyRequest\x12%\n\x06secret\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x04R\x06secret\x12\x17\n\x02ip\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x02ip\"\x9d\x01\n\x11VerifyKeyResponse\x12\x16\n\x06\x61\x63tive\x18\x01 \x01(\x08R\x06\x61\x63tive\x12)\n\x03key\x18\x02 \x01(\x0b\x32\x17.tollbridge.keys.v1.KeyR\x03key\x12\x45\n\x0forganization_id\x18\x03 \x01(\tB\x1c\xfa\x41\x19\n\x17tollbridge/OrganizationR\x0eorganizationId2\x92\r\n\nKeyService\x12\x99\x01\n\tCreateKey\x12$.tollbridge.keys.v1.CreateKeyRequest\x1a%.tollbridge.keys.v1.CreateKeyResponse\"?\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.create\xb0\xbb\x18\x02\xba\xbb\x18\nkey.create\xc8\xbb\x18\xc9\x01\x82\xd3\xe4\x93\x02\r\"\x08/v1/keys:\x01*\x12~\n\x08ListKeys\x12#.tollbridge.keys.v1.ListKeysRequest\x1a$.tollbridge.keys.v1.ListKeysResponse\"\'\xaa\xbb\x18\x0f\n\x02\x02\x03\x12\tkeys.list\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\n\x12\x08/v1/keys\x12r\n\x06GetKey\x12!.tollbridge.keys.v1.GetKeyRequest\x1a\x17.tollbridge.keys.v1.Key\",\xaa\xbb\x18\x0f\n\x02\x02\x03\x12\tkeys.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/keys/{id}\x12\x91\x01\n\tUpdateKey\x12$.tollbridge.keys.v1.UpdateKeyRequest\x1a\x17.tollbridge.keys.v1.Key\"E\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.update\xb0\xbb\x18\x02\xba\xbb\x18\nkey.update\x82\xd3\xe4\x93\x02\x18\x32\x11/v1/keys/{key.id}:\x03key\x12\xa3\x01\n\tRevokeKey\x12$.tollbridge.keys.v1.RevokeKeyRequest\x1a\x17.tollbridge.keys.v1.Key\"W\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.revoke\xb0\xbb\x18\x02\xba\xbb\x18\nkey.revoke\x82\xd3\xe4\x93\x02*\"\x14/v1/keys/{id}:revoke:\x01*Z\x0f*\r/v1/keys/{id}\x12\xa0\x01\n\tRotateKey\x12$.tollbridge.keys.v1.RotateKeyRequest\x1a%.tollbridge.keys.v1.RotateKeyResponse\"F\xaa\xbb\x18\x11\n\x02\x02\x03\x12\x0bkeys.update\xb0\xbb\x18\x02\xba\xbb\x18\nkey.rotate\x82\xd3\xe4\x93\x02\x19\"\x14/v1/keys/{id}:rotate:\x01*\x12\xa2\x01\n\rRegenerateKey\x12(.tollbridge.keys.v1.RegenerateKeyRequest\x1a).tollbridge.keys.v1.RegenerateKeyResponse\"<\xaa\xbb\x18\x04\n\x02\x02\x03\xb0\xbb\x18\x02\xba\xbb\x18\x0ekey.regenerate\x82\xd3\xe4\x93\x02\x18\"\x13/v1/keys:regenerate:\x01*\x12\x8c\x01\n\x0cRevokeSecret\x12\'.tollbridge.keys.v1.RevokeSecretRequest\x1a\x17.tollbridge.keys.v1.Key\":\xaa\xbb\x18\x04\n\x02\x02\x03\xb0\xbb\x18\x02\xba\xbb\x18\nkey.revoke\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/keys:revokeSecret:\x01*\x12\x9d\x01\n\rIssueTrialKey\x12(.tollbridge.keys.v1.IssueTrialKeyRequest\x1a).tollbridge.keys.v1.IssueTrialKeyResponse\"7\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x03\xba\xbb\x18\x0fkey.issue_trial\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/keys/trial:\x01*\x12\xb0\x01\n\rClaimTrialKey\x12(.tollbridge.keys.v1.ClaimTrialKeyRequest\x1a).tollbridge.keys.v1.ClaimTrialKeyResponse\"J\xaa\xbb\x18\x10\n\x01\x02\x12\x0bkeys.create\xb0\xbb\x18\x02\xba\xbb\x18\x0fkey.claim_trial\x82\xd3\xe4\x93\x02\x19\"\x14/v1/keys/trial:claim:\x01*\x12\x8f\x01\n\tVerifyKey\x12$.tollbridge.keys.v1.VerifyKeyRequest\x1a%.tollbridge.keys.v1.VerifyKeyResponse\"5\xaa\xbb\x18\x13\n\x02\x02\x03\x12\x0bkeys.verify\x18\x01\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/keys:verify:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -104,42 +105,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEYSERVICE'].methods_by_name['ClaimTrialKey']._serialized_options = b'\252\273\030\020\n\001\002\022\013keys.create\260\273\030\002\272\273\030\017key.claim_trial\202\323\344\223\002\031\"\024/v1/keys/trial:claim:\001*'
   _globals['_KEYSERVICE'].methods_by_name['VerifyKey']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['VerifyKey']._serialized_options = b'\252\273\030\023\n\002\002\003\022\013keys.verify\030\001\260\273\030\001\202\323\344\223\002\024\"\017/v1/keys:verify:\001*'
-  _globals['_CREATEKEYREQUEST']._serialized_start=281
-  _globals['_CREATEKEYREQUEST']._serialized_end=554
-  _globals['_CREATEKEYRESPONSE']._serialized_start=556
-  _globals['_CREATEKEYRESPONSE']._serialized_end=647
-  _globals['_LISTKEYSREQUEST']._serialized_start=649
-  _globals['_LISTKEYSREQUEST']._serialized_end=745
-  _globals['_LISTKEYSRESPONSE']._serialized_start=747
-  _globals['_LISTKEYSRESPONSE']._serialized_end=850
-  _globals['_GETKEYREQUEST']._serialized_start=852
-  _globals['_GETKEYREQUEST']._serialized_end=913
-  _globals['_UPDATEKEYREQUEST']._serialized_start=916
-  _globals['_UPDATEKEYREQUEST']._serialized_end=1046
-  _globals['_REVOKEKEYREQUEST']._serialized_start=1048
-  _globals['_REVOKEKEYREQUEST']._serialized_end=1112
-  _globals['_ROTATEKEYREQUEST']._serialized_start=1114
-  _globals['_ROTATEKEYREQUEST']._serialized_end=1232
-  _globals['_ROTATEKEYRESPONSE']._serialized_start=1234
-  _globals['_ROTATEKEYRESPONSE']._serialized_end=1325
-  _globals['_REGENERATEKEYREQUEST']._serialized_start=1327
-  _globals['_REGENERATEKEYREQUEST']._serialized_end=1349
-  _globals['_REGENERATEKEYRESPONSE']._serialized_start=1351
-  _globals['_REGENERATEKEYRESPONSE']._serialized_end=1446
-  _globals['_REVOKESECRETREQUEST']._serialized_start=1448
-  _globals['_REVOKESECRETREQUEST']._serialized_end=1506
-  _globals['_ISSUETRIALKEYREQUEST']._serialized_start=1508
-  _globals['_ISSUETRIALKEYREQUEST']._serialized_end=1564
-  _globals['_ISSUETRIALKEYRESPONSE']._serialized_start=1567
-  _globals['_ISSUETRIALKEYRESPONSE']._serialized_end=1700
-  _globals['_CLAIMTRIALKEYREQUEST']._serialized_start=1702
-  _globals['_CLAIMTRIALKEYREQUEST']._serialized_end=1761
-  _globals['_CLAIMTRIALKEYRESPONSE']._serialized_start=1764
-  _globals['_CLAIMTRIALKEYRESPONSE']._serialized_end=1905
-  _globals['_VERIFYKEYREQUEST']._serialized_start=1907
-  _globals['_VERIFYKEYREQUEST']._serialized_end=1989
-  _globals['_VERIFYKEYRESPONSE']._serialized_start=1992
-  _globals['_VERIFYKEYRESPONSE']._serialized_end=2149
-  _globals['_KEYSERVICE']._serialized_start=2152
-  _globals['_KEYSERVICE']._serialized_end=3834
+  _globals['_CREATEKEYREQUEST']._serialized_start=313
+  _globals['_CREATEKEYREQUEST']._serialized_end=643
+  _globals['_CREATEKEYRESPONSE']._serialized_start=645
+  _globals['_CREATEKEYRESPONSE']._serialized_end=736
+  _globals['_LISTKEYSREQUEST']._serialized_start=738
+  _globals['_LISTKEYSREQUEST']._serialized_end=834
+  _globals['_LISTKEYSRESPONSE']._serialized_start=836
+  _globals['_LISTKEYSRESPONSE']._serialized_end=939
+  _globals['_GETKEYREQUEST']._serialized_start=941
+  _globals['_GETKEYREQUEST']._serialized_end=1002
+  _globals['_UPDATEKEYREQUEST']._serialized_start=1005
+  _globals['_UPDATEKEYREQUEST']._serialized_end=1135
+  _globals['_REVOKEKEYREQUEST']._serialized_start=1137
+  _globals['_REVOKEKEYREQUEST']._serialized_end=1201
+  _globals['_ROTATEKEYREQUEST']._serialized_start=1203
+  _globals['_ROTATEKEYREQUEST']._serialized_end=1321
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=1323
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=1414
+  _globals['_REGENERATEKEYREQUEST']._serialized_start=1416
+  _globals['_REGENERATEKEYREQUEST']._serialized_end=1438
+  _globals['_REGENERATEKEYRESPONSE']._serialized_start=1440
+  _globals['_REGENERATEKEYRESPONSE']._serialized_end=1535
+  _globals['_REVOKESECRETREQUEST']._serialized_start=1537
+  _globals['_REVOKESECRETREQUEST']._serialized_end=1595
+  _globals['_ISSUETRIALKEYREQUEST']._serialized_start=1597
+  _globals['_ISSUETRIALKEYREQUEST']._serialized_end=1653
+  _globals['_ISSUETRIALKEYRESPONSE']._serialized_start=1656
+  _globals['_ISSUETRIALKEYRESPONSE']._serialized_end=1789
+  _globals['_CLAIMTRIALKEYREQUEST']._serialized_start=1791
+  _globals['_CLAIMTRIALKEYREQUEST']._serialized_end=1850
+  _globals['_CLAIMTRIALKEYRESPONSE']._serialized_start=1853
+  _globals['_CLAIMTRIALKEYRESPONSE']._serialized_end=1994
+  _globals['_VERIFYKEYREQUEST']._serialized_start=1996
+  _globals['_VERIFYKEYREQUEST']._serialized_end=2078
+  _globals['_VERIFYKEYRESPONSE']._serialized_start=2081
+  _globals['_VERIFYKEYRESPONSE']._serialized_end=2238
+  _globals['_KEYSERVICE']._serialized_start=2241
+  _globals['_KEYSERVICE']._serialized_end=3923
 # @@protoc_insertion_point(module_scope)

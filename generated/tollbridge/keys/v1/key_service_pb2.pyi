@@ -10,6 +10,7 @@ from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from tollbridge.keys.v1 import key_pb2 as key_pb2
+from tollbridge.plans.v1 import plan_pb2 as plan_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -32,6 +33,7 @@ class CreateKeyRequest(message.Message):
     MODELS_FIELD_NUMBER: builtins.int
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
     ALLOWED_CIDRS_FIELD_NUMBER: builtins.int
+    LIMITS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Display name, at most 200 characters."""
     @builtins.property
@@ -52,6 +54,12 @@ class CreateKeyRequest(message.Message):
         most 100; empty means anywhere. A call from elsewhere is refused with ADDRESS_NOT_ALLOWED.
         """
 
+    @builtins.property
+    def limits(self) -> plan_pb2.PlanLimits:
+        """The key's own limits, beside those of the plan; absent: none. They bound its chat calls. A key with limits makes
+        only keys with limits that are no wider.
+        """
+
     def __init__(
         self,
         *,
@@ -60,10 +68,11 @@ class CreateKeyRequest(message.Message):
         models: abc.Iterable[builtins.str] | None = ...,
         expire_time: timestamp_pb2.Timestamp | None = ...,
         allowed_cidrs: abc.Iterable[builtins.str] | None = ...,
+        limits: plan_pb2.PlanLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["expire_time", b"expire_time", "limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["allowed_cidrs", b"allowed_cidrs", "expire_time", b"expire_time", "models", b"models", "name", b"name", "scopes", b"scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["allowed_cidrs", b"allowed_cidrs", "expire_time", b"expire_time", "limits", b"limits", "models", b"models", "name", b"name", "scopes", b"scopes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -173,13 +182,13 @@ class UpdateKeyRequest(message.Message):
     UPDATE_MASK_FIELD_NUMBER: builtins.int
     @builtins.property
     def key(self) -> key_pb2.Key:
-        """`id` names the key; `name`, `expire_time`, `models` and `allowed_cidrs` can be changed; `etag`, where set, must be the
-        current one.
+        """`id` names the key; `name`, `expire_time`, `models`, `allowed_cidrs` and `limits` can be changed; `etag`, where set,
+        must be the current one.
         """
 
     @builtins.property
     def update_mask(self) -> field_mask_pb2.FieldMask:
-        """Fields to change, for instance "name,models". Empty: each of the four that is set in `key`."""
+        """Fields to change, for instance "name,models". Empty: each of the five that is set in `key`."""
 
     def __init__(
         self,

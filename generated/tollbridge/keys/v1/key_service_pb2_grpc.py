@@ -119,7 +119,7 @@ class KeyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateKey(self, request, context):
-        """Changes name, expiry, allowed models and allowed networks. Works everywhere within a second.
+        """Changes name, expiry, allowed models, allowed networks and limits. Works everywhere within a second.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

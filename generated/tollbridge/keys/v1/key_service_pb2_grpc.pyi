@@ -24,7 +24,7 @@ class KeyServiceStub:
     GetKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.GetKeyRequest, _key_pb2.Key]
     """Reads one key, masked."""
     UpdateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.UpdateKeyRequest, _key_pb2.Key]
-    """Changes name, expiry, allowed models and allowed networks. Works everywhere within a second."""
+    """Changes name, expiry, allowed models, allowed networks and limits. Works everywhere within a second."""
     RevokeKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RevokeKeyRequest, _key_pb2.Key]
     """Revokes a key for good: dead everywhere within a second. Revoking again changes nothing."""
     RotateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RotateKeyRequest, _key_service_pb2.RotateKeyResponse]
@@ -88,7 +88,7 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _key_service_pb2.UpdateKeyRequest,
         context: _aio.ServicerContext[_key_service_pb2.UpdateKeyRequest, _abc.Awaitable[_key_pb2.Key]],
     ) -> _abc.Awaitable[_key_pb2.Key]:
-        """Changes name, expiry, allowed models and allowed networks. Works everywhere within a second."""
+        """Changes name, expiry, allowed models, allowed networks and limits. Works everywhere within a second."""
 
     @_abc_1.abstractmethod
     def RevokeKey(

@@ -89,6 +89,8 @@ class _AdmissionEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Admission.Va
     """The pipeline admits before the handler runs."""
     ADMISSION_HANDLER: _Admission.ValueType  # 2
     """The handler admits, because only it can bound the cost."""
+    ADMISSION_NONE: _Admission.ValueType  # 3
+    """Nobody does: the call is answered however often it comes, as probes of health are."""
 
 class Admission(_Admission, metaclass=_AdmissionEnumTypeWrapper):
     """Which part decides limits and money for a call."""
@@ -99,6 +101,8 @@ ADMISSION_PIPELINE: Admission.ValueType  # 1
 """The pipeline admits before the handler runs."""
 ADMISSION_HANDLER: Admission.ValueType  # 2
 """The handler admits, because only it can bound the cost."""
+ADMISSION_NONE: Admission.ValueType  # 3
+"""Nobody does: the call is answered however often it comes, as probes of health are."""
 
 @typing.final
 class Access(message.Message):

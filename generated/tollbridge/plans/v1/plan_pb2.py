@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tollbridge.options.v1 import options_pb2 as tollbridge_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etollbridge/plans/v1/plan.proto\x12\x13tollbridge.plans.v1\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tollbridge/options/v1/options.proto\"\xb1\x02\n\x04Plan\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12 \n\x0b\x64\x65scription\x18\x03 \x01(\tR\x0b\x64\x65scription\x12\x1c\n\x05price\x18\x04 \x01(\tB\x06\xf2\xbb\x18\x02\x08\x06R\x05price\x12\x1a\n\x08\x63urrency\x18\x05 \x01(\tR\x08\x63urrency\x12\x37\n\x06limits\x18\x06 \x01(\x0b\x32\x1f.tollbridge.plans.v1.PlanLimitsR\x06limits\x12\x18\n\x07version\x18\x07 \x01(\x05R\x07version\x12\x16\n\x06\x66\x61mily\x18\x08 \x01(\tR\x06\x66\x61mily\x12\x1a\n\x08included\x18\t \x01(\x08R\x08included:\"\xea\x41\x1f\n\x0ftollbridge/Plan\x12\x0cplans/{plan}\"\x89\x04\n\nPlanLimits\x12\x33\n\x13requests_per_minute\x18\x01 \x01(\x03H\x00R\x11requestsPerMinute\x88\x01\x01\x12/\n\x11requests_per_hour\x18\x02 \x01(\x03H\x01R\x0frequestsPerHour\x88\x01\x01\x12-\n\x10requests_per_day\x18\x03 \x01(\x03H\x02R\x0erequestsPerDay\x88\x01\x01\x12/\n\x11tokens_per_minute\x18\x04 \x01(\x03H\x03R\x0ftokensPerMinute\x88\x01\x01\x12)\n\x0etokens_per_day\x18\x05 \x01(\x03H\x04R\x0ctokensPerDay\x88\x01\x01\x12-\n\x10tokens_per_month\x18\x06 \x01(\x03H\x05R\x0etokensPerMonth\x88\x01\x01\x12\x19\n\x05\x62urst\x18\x07 \x01(\x03H\x06R\x05\x62urst\x88\x01\x01\x12%\n\x0b\x63oncurrency\x18\x08 \x01(\x03H\x07R\x0b\x63oncurrency\x88\x01\x01\x42\x16\n\x14_requests_per_minuteB\x14\n\x12_requests_per_hourB\x13\n\x11_requests_per_dayB\x14\n\x12_tokens_per_minuteB\x11\n\x0f_tokens_per_dayB\x13\n\x11_tokens_per_monthB\x08\n\x06_burstB\x0e\n\x0c_concurrency\"\x90\x01\n\x0cSubscription\x12-\n\x04plan\x18\x01 \x01(\x0b\x32\x19.tollbridge.plans.v1.PlanR\x04plan\x12\x39\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x16\n\x06status\x18\x03 \x01(\tR\x06statusb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etollbridge/plans/v1/plan.proto\x12\x13tollbridge.plans.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tollbridge/options/v1/options.proto\"\xb1\x02\n\x04Plan\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12 \n\x0b\x64\x65scription\x18\x03 \x01(\tR\x0b\x64\x65scription\x12\x1c\n\x05price\x18\x04 \x01(\tB\x06\xf2\xbb\x18\x02\x08\x06R\x05price\x12\x1a\n\x08\x63urrency\x18\x05 \x01(\tR\x08\x63urrency\x12\x37\n\x06limits\x18\x06 \x01(\x0b\x32\x1f.tollbridge.plans.v1.PlanLimitsR\x06limits\x12\x18\n\x07version\x18\x07 \x01(\x05R\x07version\x12\x16\n\x06\x66\x61mily\x18\x08 \x01(\tR\x06\x66\x61mily\x12\x1a\n\x08included\x18\t \x01(\x08R\x08included:\"\xea\x41\x1f\n\x0ftollbridge/Plan\x12\x0cplans/{plan}\"\x99\x05\n\nPlanLimits\x12\x45\n\x13requests_per_minute\x18\x01 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00H\x00R\x11requestsPerMinute\x88\x01\x01\x12\x41\n\x11requests_per_hour\x18\x02 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00H\x01R\x0frequestsPerHour\x88\x01\x01\x12?\n\x10requests_per_day\x18\x03 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00H\x02R\x0erequestsPerDay\x88\x01\x01\x12\x41\n\x11tokens_per_minute\x18\x04 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00H\x03R\x0ftokensPerMinute\x88\x01\x01\x12;\n\x0etokens_per_day\x18\x05 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00H\x04R\x0ctokensPerDay\x88\x01\x01\x12?\n\x10tokens_per_month\x18\x06 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00H\x05R\x0etokensPerMonth\x88\x01\x01\x12+\n\x05\x62urst\x18\x07 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00H\x06R\x05\x62urst\x88\x01\x01\x12\x37\n\x0b\x63oncurrency\x18\x08 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00H\x07R\x0b\x63oncurrency\x88\x01\x01\x42\x16\n\x14_requests_per_minuteB\x14\n\x12_requests_per_hourB\x13\n\x11_requests_per_dayB\x14\n\x12_tokens_per_minuteB\x11\n\x0f_tokens_per_dayB\x13\n\x11_tokens_per_monthB\x08\n\x06_burstB\x0e\n\x0c_concurrency\"\xd2\x01\n\x0cSubscription\x12-\n\x04plan\x18\x01 \x01(\x0b\x32\x19.tollbridge.plans.v1.PlanR\x04plan\x12\x39\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartTime\x12\x16\n\x06status\x18\x03 \x01(\tR\x06status\x12@\n\tstandings\x18\x04 \x03(\x0b\x32\".tollbridge.plans.v1.LimitStandingR\tstandings\"\xac\x01\n\rLimitStanding\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n\x05limit\x18\x03 \x01(\x03R\x05limit\x12\x1c\n\tremaining\x18\x04 \x01(\x03R\tremaining\x12\x39\n\nreset_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tresetTimeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,10 +39,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLAN'].fields_by_name['price']._serialized_options = b'\362\273\030\002\010\006'
   _globals['_PLAN']._loaded_options = None
   _globals['_PLAN']._serialized_options = b'\352A\037\n\017tollbridge/Plan\022\014plans/{plan}'
-  _globals['_PLAN']._serialized_start=153
-  _globals['_PLAN']._serialized_end=458
-  _globals['_PLANLIMITS']._serialized_start=461
-  _globals['_PLANLIMITS']._serialized_end=982
-  _globals['_SUBSCRIPTION']._serialized_start=985
-  _globals['_SUBSCRIPTION']._serialized_end=1129
+  _globals['_PLANLIMITS'].fields_by_name['requests_per_minute']._loaded_options = None
+  _globals['_PLANLIMITS'].fields_by_name['requests_per_minute']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
+  _globals['_PLANLIMITS'].fields_by_name['requests_per_hour']._loaded_options = None
+  _globals['_PLANLIMITS'].fields_by_name['requests_per_hour']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
+  _globals['_PLANLIMITS'].fields_by_name['requests_per_day']._loaded_options = None
+  _globals['_PLANLIMITS'].fields_by_name['requests_per_day']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
+  _globals['_PLANLIMITS'].fields_by_name['tokens_per_minute']._loaded_options = None
+  _globals['_PLANLIMITS'].fields_by_name['tokens_per_minute']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
+  _globals['_PLANLIMITS'].fields_by_name['tokens_per_day']._loaded_options = None
+  _globals['_PLANLIMITS'].fields_by_name['tokens_per_day']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
+  _globals['_PLANLIMITS'].fields_by_name['tokens_per_month']._loaded_options = None
+  _globals['_PLANLIMITS'].fields_by_name['tokens_per_month']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
+  _globals['_PLANLIMITS'].fields_by_name['burst']._loaded_options = None
+  _globals['_PLANLIMITS'].fields_by_name['burst']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
+  _globals['_PLANLIMITS'].fields_by_name['concurrency']._loaded_options = None
+  _globals['_PLANLIMITS'].fields_by_name['concurrency']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
+  _globals['_PLAN']._serialized_start=182
+  _globals['_PLAN']._serialized_end=487
+  _globals['_PLANLIMITS']._serialized_start=490
+  _globals['_PLANLIMITS']._serialized_end=1155
+  _globals['_SUBSCRIPTION']._serialized_start=1158
+  _globals['_SUBSCRIPTION']._serialized_end=1368
+  _globals['_LIMITSTANDING']._serialized_start=1371
+  _globals['_LIMITSTANDING']._serialized_end=1543
 # @@protoc_insertion_point(module_scope)

@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
+from google.protobuf.internal import containers as containers
 import builtins as builtins
 import sys
 import typing as typing
@@ -73,7 +75,9 @@ class Plan(message.Message):
 
 @typing.final
 class PlanLimits(message.Message):
-    """Upper bounds. All that are present apply, the strictest wins."""
+    """Upper bounds of a plan, or of what else can be bounded. All that are present apply, the strictest wins. 0 lets nothing
+    through.
+    """
 
     DESCRIPTOR: descriptor.Descriptor
 
@@ -86,19 +90,19 @@ class PlanLimits(message.Message):
     BURST_FIELD_NUMBER: builtins.int
     CONCURRENCY_FIELD_NUMBER: builtins.int
     requests_per_minute: builtins.int
-    """Requests a minute."""
+    """Requests a minute: a steady rate, with `burst` at once."""
     requests_per_hour: builtins.int
-    """Requests an hour."""
+    """Requests an hour, in the organization's time zone."""
     requests_per_day: builtins.int
     """Requests a day, in the organization's time zone."""
     tokens_per_minute: builtins.int
-    """Tokens a minute."""
+    """Tokens a minute: a steady rate."""
     tokens_per_day: builtins.int
     """Tokens a day, in the organization's time zone."""
     tokens_per_month: builtins.int
     """Tokens a month, in the organization's time zone."""
     burst: builtins.int
-    """Requests at once beyond the steady rate."""
+    """Requests that may come at once within `requests_per_minute`; absent: all of a minute's."""
     concurrency: builtins.int
     """Calls open at one time."""
     def __init__(
@@ -159,6 +163,7 @@ class Subscription(message.Message):
     PLAN_FIELD_NUMBER: builtins.int
     START_TIME_FIELD_NUMBER: builtins.int
     STATUS_FIELD_NUMBER: builtins.int
+    STANDINGS_FIELD_NUMBER: builtins.int
     status: builtins.str
     """Always "active": a subscription that ended is not shown."""
     @builtins.property
@@ -169,15 +174,58 @@ class Subscription(message.Message):
     def start_time(self) -> timestamp_pb2.Timestamp:
         """When the organization came onto it."""
 
+    @builtins.property
+    def standings(self) -> containers.RepeatedCompositeFieldContainer[LimitStanding]:
+        """How the plan's limits stand now, the tightest first. Empty where the plan has none, and while nobody can count."""
+
     def __init__(
         self,
         *,
         plan: Plan | None = ...,
         start_time: timestamp_pb2.Timestamp | None = ...,
         status: builtins.str | None = ...,
+        standings: abc.Iterable[LimitStanding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["plan", b"plan", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["plan", b"plan", "start_time", b"start_time", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["plan", b"plan", "standings", b"standings", "start_time", b"start_time", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class LimitStanding(message.Message):
+    """How much of a limit is used."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    REMAINING_FIELD_NUMBER: builtins.int
+    RESET_TIME_FIELD_NUMBER: builtins.int
+    subject: builtins.str
+    """What the limit bounds: "plan" (the organization, by its plan), "organization", "user", "key" or "model"."""
+    name: builtins.str
+    """Kind of limit: a field of `PlanLimits`, for instance "requests_per_day"."""
+    limit: builtins.int
+    """The bound."""
+    remaining: builtins.int
+    """What can still be used now. Calls that are open count with all that they may use."""
+    @builtins.property
+    def reset_time(self) -> timestamp_pb2.Timestamp:
+        """When all of it is there again; absent for "concurrency", which calls give back as they end."""
+
+    def __init__(
+        self,
+        *,
+        subject: builtins.str | None = ...,
+        name: builtins.str | None = ...,
+        limit: builtins.int | None = ...,
+        remaining: builtins.int | None = ...,
+        reset_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["reset_time", b"reset_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["limit", b"limit", "name", b"name", "remaining", b"remaining", "reset_time", b"reset_time", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

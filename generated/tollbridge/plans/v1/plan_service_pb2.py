@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from tollbridge.options.v1 import options_pb2 as tollbridge_dot_options_dot_v1_dot_options__pb2
 from tollbridge.plans.v1 import plan_pb2 as tollbridge_dot_plans_dot_v1_dot_plan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tollbridge/plans/v1/plan_service.proto\x12\x13tollbridge.plans.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a#tollbridge/options/v1/options.proto\x1a\x1etollbridge/plans/v1/plan.proto\"\x82\x01\n\x10ListPlansRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12\x1f\n\x06\x66\x61mily\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06\x66\x61mily\"\x94\x01\n\x11ListPlansResponse\x12/\n\x05plans\x18\x01 \x03(\x0b\x32\x19.tollbridge.plans.v1.PlanR\x05plans\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12&\n\x0f\x63urrent_plan_id\x18\x03 \x01(\tR\rcurrentPlanId\"+\n\x0eGetPlanRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x18\n\x16GetSubscriptionRequest\"6\n\x13\x43omparePlansRequest\x12\x1f\n\x06\x66\x61mily\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06\x66\x61mily\"\xb3\x01\n\x14\x43omparePlansResponse\x12\x37\n\x05plans\x18\x01 \x03(\x0b\x32!.tollbridge.plans.v1.ComparedPlanR\x05plans\x12:\n\x06limits\x18\x02 \x03(\x0b\x32\".tollbridge.plans.v1.ComparedLimitR\x06limits\x12&\n\x0f\x63urrent_plan_id\x18\x03 \x01(\tR\rcurrentPlanId\"\xb8\x01\n\x0c\x43omparedPlan\x12-\n\x04plan\x18\x01 \x01(\x0b\x32\x19.tollbridge.plans.v1.PlanR\x04plan\x12\x18\n\x07\x63urrent\x18\x02 \x01(\x08R\x07\x63urrent\x12(\n\x10previous_plan_id\x18\x03 \x01(\tR\x0epreviousPlanId\x12\x35\n\x04\x61\x64\x64s\x18\x04 \x03(\x0b\x32!.tollbridge.plans.v1.PlanAdditionR\x04\x61\x64\x64s\"o\n\x0cPlanAddition\x12\x14\n\x05limit\x18\x01 \x01(\tR\x05limit\x12\x16\n\x06\x62\x65\x66ore\x18\x02 \x01(\x03R\x06\x62\x65\x66ore\x12\x15\n\x03now\x18\x03 \x01(\x03H\x00R\x03now\x88\x01\x01\x12\x12\n\x04text\x18\x04 \x01(\tR\x04textB\x06\n\x04_now\"r\n\rComparedLimit\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n\x05title\x18\x02 \x01(\tR\x05title\x12\x37\n\x06values\x18\x03 \x03(\x0b\x32\x1f.tollbridge.plans.v1.LimitValueR\x06values\"J\n\nLimitValue\x12\x17\n\x07plan_id\x18\x01 \x01(\tR\x06planId\x12\x19\n\x05value\x18\x02 \x01(\x03H\x00R\x05value\x88\x01\x01\x42\x08\n\x06_value2\xbf\x04\n\x0bPlanService\x12\x85\x01\n\tListPlans\x12%.tollbridge.plans.v1.ListPlansRequest\x1a&.tollbridge.plans.v1.ListPlansResponse\")\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/plans\x12\x96\x01\n\x0c\x43omparePlans\x12(.tollbridge.plans.v1.ComparePlansRequest\x1a).tollbridge.plans.v1.ComparePlansResponse\"1\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/plans:compare\x12y\n\x07GetPlan\x12#.tollbridge.plans.v1.GetPlanRequest\x1a\x19.tollbridge.plans.v1.Plan\".\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/plans/{id}\x12\x93\x01\n\x0fGetSubscription\x12+.tollbridge.plans.v1.GetSubscriptionRequest\x1a!.tollbridge.plans.v1.Subscription\"0\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/subscriptionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tollbridge/plans/v1/plan_service.proto\x12\x13tollbridge.plans.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/resource.proto\x1a#tollbridge/options/v1/options.proto\x1a\x1etollbridge/plans/v1/plan.proto\"\x82\x01\n\x10ListPlansRequest\x12$\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10R\tpageToken\x12\x1f\n\x06\x66\x61mily\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06\x66\x61mily\"\x94\x01\n\x11ListPlansResponse\x12/\n\x05plans\x18\x01 \x03(\x0b\x32\x19.tollbridge.plans.v1.PlanR\x05plans\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12&\n\x0f\x63urrent_plan_id\x18\x03 \x01(\tR\rcurrentPlanId\"+\n\x0eGetPlanRequest\x12\x19\n\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x02id\"\x18\n\x16GetSubscriptionRequest\"\x85\x01\n\x11\x41ssignPlanRequest\x12L\n\x0forganization_id\x18\x01 \x01(\tB#\xfa\x41\x19\n\x17tollbridge/Organization\xbaH\x04r\x02\x18@R\x0eorganizationId\x12\"\n\x07plan_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06planId\"6\n\x13\x43omparePlansRequest\x12\x1f\n\x06\x66\x61mily\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@R\x06\x66\x61mily\"\xb3\x01\n\x14\x43omparePlansResponse\x12\x37\n\x05plans\x18\x01 \x03(\x0b\x32!.tollbridge.plans.v1.ComparedPlanR\x05plans\x12:\n\x06limits\x18\x02 \x03(\x0b\x32\".tollbridge.plans.v1.ComparedLimitR\x06limits\x12&\n\x0f\x63urrent_plan_id\x18\x03 \x01(\tR\rcurrentPlanId\"\xb8\x01\n\x0c\x43omparedPlan\x12-\n\x04plan\x18\x01 \x01(\x0b\x32\x19.tollbridge.plans.v1.PlanR\x04plan\x12\x18\n\x07\x63urrent\x18\x02 \x01(\x08R\x07\x63urrent\x12(\n\x10previous_plan_id\x18\x03 \x01(\tR\x0epreviousPlanId\x12\x35\n\x04\x61\x64\x64s\x18\x04 \x03(\x0b\x32!.tollbridge.plans.v1.PlanAdditionR\x04\x61\x64\x64s\"o\n\x0cPlanAddition\x12\x14\n\x05limit\x18\x01 \x01(\tR\x05limit\x12\x16\n\x06\x62\x65\x66ore\x18\x02 \x01(\x03R\x06\x62\x65\x66ore\x12\x15\n\x03now\x18\x03 \x01(\x03H\x00R\x03now\x88\x01\x01\x12\x12\n\x04text\x18\x04 \x01(\tR\x04textB\x06\n\x04_now\"r\n\rComparedLimit\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n\x05title\x18\x02 \x01(\tR\x05title\x12\x37\n\x06values\x18\x03 \x03(\x0b\x32\x1f.tollbridge.plans.v1.LimitValueR\x06values\"J\n\nLimitValue\x12\x17\n\x07plan_id\x18\x01 \x01(\tR\x06planId\x12\x19\n\x05value\x18\x02 \x01(\x03H\x00R\x05value\x88\x01\x01\x42\x08\n\x06_value2\xef\x05\n\x0bPlanService\x12\x85\x01\n\tListPlans\x12%.tollbridge.plans.v1.ListPlansRequest\x1a&.tollbridge.plans.v1.ListPlansResponse\")\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/plans\x12\x96\x01\n\x0c\x43omparePlans\x12(.tollbridge.plans.v1.ComparePlansRequest\x1a).tollbridge.plans.v1.ComparePlansResponse\"1\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/plans:compare\x12y\n\x07GetPlan\x12#.tollbridge.plans.v1.GetPlanRequest\x1a\x19.tollbridge.plans.v1.Plan\".\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/plans/{id}\x12\x93\x01\n\x0fGetSubscription\x12+.tollbridge.plans.v1.GetSubscriptionRequest\x1a!.tollbridge.plans.v1.Subscription\"0\xaa\xbb\x18\x10\n\x02\x02\x03\x12\nplans.read\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/subscription\x12\xad\x01\n\nAssignPlan\x12&.tollbridge.plans.v1.AssignPlanRequest\x1a!.tollbridge.plans.v1.Subscription\"T\xaa\xbb\x18\x13\n\x01\x02\x12\x0cplans.assign\x18\x01\xb0\xbb\x18\x02\xba\xbb\x18\x13subscription.assign\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/subscription:assign:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +44,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPLANSREQUEST'].fields_by_name['family']._serialized_options = b'\272H\004r\002\030@'
   _globals['_GETPLANREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETPLANREQUEST'].fields_by_name['id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_ASSIGNPLANREQUEST'].fields_by_name['organization_id']._loaded_options = None
+  _globals['_ASSIGNPLANREQUEST'].fields_by_name['organization_id']._serialized_options = b'\372A\031\n\027tollbridge/Organization\272H\004r\002\030@'
+  _globals['_ASSIGNPLANREQUEST'].fields_by_name['plan_id']._loaded_options = None
+  _globals['_ASSIGNPLANREQUEST'].fields_by_name['plan_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_COMPAREPLANSREQUEST'].fields_by_name['family']._loaded_options = None
   _globals['_COMPAREPLANSREQUEST'].fields_by_name['family']._serialized_options = b'\272H\004r\002\030@'
   _globals['_PLANSERVICE'].methods_by_name['ListPlans']._loaded_options = None
@@ -53,26 +58,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLANSERVICE'].methods_by_name['GetPlan']._serialized_options = b'\252\273\030\020\n\002\002\003\022\nplans.read\260\273\030\001\202\323\344\223\002\020\022\016/v1/plans/{id}'
   _globals['_PLANSERVICE'].methods_by_name['GetSubscription']._loaded_options = None
   _globals['_PLANSERVICE'].methods_by_name['GetSubscription']._serialized_options = b'\252\273\030\020\n\002\002\003\022\nplans.read\260\273\030\001\202\323\344\223\002\022\022\020/v1/subscription'
-  _globals['_LISTPLANSREQUEST']._serialized_start=192
-  _globals['_LISTPLANSREQUEST']._serialized_end=322
-  _globals['_LISTPLANSRESPONSE']._serialized_start=325
-  _globals['_LISTPLANSRESPONSE']._serialized_end=473
-  _globals['_GETPLANREQUEST']._serialized_start=475
-  _globals['_GETPLANREQUEST']._serialized_end=518
-  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_start=520
-  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_end=544
-  _globals['_COMPAREPLANSREQUEST']._serialized_start=546
-  _globals['_COMPAREPLANSREQUEST']._serialized_end=600
-  _globals['_COMPAREPLANSRESPONSE']._serialized_start=603
-  _globals['_COMPAREPLANSRESPONSE']._serialized_end=782
-  _globals['_COMPAREDPLAN']._serialized_start=785
-  _globals['_COMPAREDPLAN']._serialized_end=969
-  _globals['_PLANADDITION']._serialized_start=971
-  _globals['_PLANADDITION']._serialized_end=1082
-  _globals['_COMPAREDLIMIT']._serialized_start=1084
-  _globals['_COMPAREDLIMIT']._serialized_end=1198
-  _globals['_LIMITVALUE']._serialized_start=1200
-  _globals['_LIMITVALUE']._serialized_end=1274
-  _globals['_PLANSERVICE']._serialized_start=1277
-  _globals['_PLANSERVICE']._serialized_end=1852
+  _globals['_PLANSERVICE'].methods_by_name['AssignPlan']._loaded_options = None
+  _globals['_PLANSERVICE'].methods_by_name['AssignPlan']._serialized_options = b'\252\273\030\023\n\001\002\022\014plans.assign\030\001\260\273\030\002\272\273\030\023subscription.assign\202\323\344\223\002\034\"\027/v1/subscription:assign:\001*'
+  _globals['_LISTPLANSREQUEST']._serialized_start=219
+  _globals['_LISTPLANSREQUEST']._serialized_end=349
+  _globals['_LISTPLANSRESPONSE']._serialized_start=352
+  _globals['_LISTPLANSRESPONSE']._serialized_end=500
+  _globals['_GETPLANREQUEST']._serialized_start=502
+  _globals['_GETPLANREQUEST']._serialized_end=545
+  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_start=547
+  _globals['_GETSUBSCRIPTIONREQUEST']._serialized_end=571
+  _globals['_ASSIGNPLANREQUEST']._serialized_start=574
+  _globals['_ASSIGNPLANREQUEST']._serialized_end=707
+  _globals['_COMPAREPLANSREQUEST']._serialized_start=709
+  _globals['_COMPAREPLANSREQUEST']._serialized_end=763
+  _globals['_COMPAREPLANSRESPONSE']._serialized_start=766
+  _globals['_COMPAREPLANSRESPONSE']._serialized_end=945
+  _globals['_COMPAREDPLAN']._serialized_start=948
+  _globals['_COMPAREDPLAN']._serialized_end=1132
+  _globals['_PLANADDITION']._serialized_start=1134
+  _globals['_PLANADDITION']._serialized_end=1245
+  _globals['_COMPAREDLIMIT']._serialized_start=1247
+  _globals['_COMPAREDLIMIT']._serialized_end=1361
+  _globals['_LIMITVALUE']._serialized_start=1363
+  _globals['_LIMITVALUE']._serialized_end=1437
+  _globals['_PLANSERVICE']._serialized_start=1440
+  _globals['_PLANSERVICE']._serialized_end=2191
 # @@protoc_insertion_point(module_scope)

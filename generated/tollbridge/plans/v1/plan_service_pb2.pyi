@@ -113,6 +113,30 @@ class GetSubscriptionRequest(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class AssignPlanRequest(message.Message):
+    """Who goes onto which plan."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: builtins.int
+    PLAN_ID_FIELD_NUMBER: builtins.int
+    organization_id: builtins.str
+    """`org_…`; empty: the caller's own."""
+    plan_id: builtins.str
+    """The plan's id, for instance "baby-free"."""
+    def __init__(
+        self,
+        *,
+        organization_id: builtins.str | None = ...,
+        plan_id: builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["organization_id", b"organization_id", "plan_id", b"plan_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class ComparePlansRequest(message.Message):
     """Which plans are compared."""
 

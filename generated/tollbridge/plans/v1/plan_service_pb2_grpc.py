@@ -56,6 +56,11 @@ class PlanServiceStub:
                 request_serializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.GetSubscriptionRequest.SerializeToString,
                 response_deserializer=tollbridge_dot_plans_dot_v1_dot_plan__pb2.Subscription.FromString,
                 _registered_method=True)
+        self.AssignPlan = channel.unary_unary(
+                '/tollbridge.plans.v1.PlanService/AssignPlan',
+                request_serializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.AssignPlanRequest.SerializeToString,
+                response_deserializer=tollbridge_dot_plans_dot_v1_dot_plan__pb2.Subscription.FromString,
+                _registered_method=True)
 
 
 class PlanServiceServicer:
@@ -85,7 +90,16 @@ class PlanServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSubscription(self, request, context):
-        """Reads what the caller's organization subscribes to: the plan in force, at the version subscribed to.
+        """Reads what the caller's organization subscribes to: the plan in force, at the version subscribed to, and what is
+        left of its limits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AssignPlan(self, request, context):
+        """Puts an organization on a plan, offered or not, at its newest version. Platform administrators only. Works
+        everywhere within a second; what was used of the day, hour and month stays used.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,6 +126,11 @@ def add_PlanServiceServicer_to_server(servicer, server):
             'GetSubscription': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSubscription,
                     request_deserializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.GetSubscriptionRequest.FromString,
+                    response_serializer=tollbridge_dot_plans_dot_v1_dot_plan__pb2.Subscription.SerializeToString,
+            ),
+            'AssignPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignPlan,
+                    request_deserializer=tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.AssignPlanRequest.FromString,
                     response_serializer=tollbridge_dot_plans_dot_v1_dot_plan__pb2.Subscription.SerializeToString,
             ),
     }
@@ -223,6 +242,33 @@ class PlanService:
             target,
             '/tollbridge.plans.v1.PlanService/GetSubscription',
             tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.GetSubscriptionRequest.SerializeToString,
+            tollbridge_dot_plans_dot_v1_dot_plan__pb2.Subscription.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollbridge.plans.v1.PlanService/AssignPlan',
+            tollbridge_dot_plans_dot_v1_dot_plan__service__pb2.AssignPlanRequest.SerializeToString,
             tollbridge_dot_plans_dot_v1_dot_plan__pb2.Subscription.FromString,
             options,
             channel_credentials,

@@ -26,7 +26,13 @@ class PlanServiceStub:
     GetPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.GetPlanRequest, _plan_pb2.Plan]
     """Reads one plan."""
     GetSubscription: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.GetSubscriptionRequest, _plan_pb2.Subscription]
-    """Reads what the caller's organization subscribes to: the plan in force, at the version subscribed to."""
+    """Reads what the caller's organization subscribes to: the plan in force, at the version subscribed to, and what is
+    left of its limits.
+    """
+    AssignPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.AssignPlanRequest, _plan_pb2.Subscription]
+    """Puts an organization on a plan, offered or not, at its newest version. Platform administrators only. Works
+    everywhere within a second; what was used of the day, hour and month stays used.
+    """
 
 class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
     """Plans on offer."""
@@ -63,6 +69,18 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _plan_service_pb2.GetSubscriptionRequest,
         context: _aio.ServicerContext[_plan_service_pb2.GetSubscriptionRequest, _abc.Awaitable[_plan_pb2.Subscription]],
     ) -> _abc.Awaitable[_plan_pb2.Subscription]:
-        """Reads what the caller's organization subscribes to: the plan in force, at the version subscribed to."""
+        """Reads what the caller's organization subscribes to: the plan in force, at the version subscribed to, and what is
+        left of its limits.
+        """
+
+    @_abc_1.abstractmethod
+    def AssignPlan(
+        self,
+        request: _plan_service_pb2.AssignPlanRequest,
+        context: _aio.ServicerContext[_plan_service_pb2.AssignPlanRequest, _abc.Awaitable[_plan_pb2.Subscription]],
+    ) -> _abc.Awaitable[_plan_pb2.Subscription]:
+        """Puts an organization on a plan, offered or not, at its newest version. Platform administrators only. Works
+        everywhere within a second; what was used of the day, hour and month stays used.
+        """
 
 def add_PlanServiceServicer_to_server(servicer: PlanServiceServicer, server: _aio.Server) -> None: ...

@@ -28,7 +28,7 @@ from tollbridge.options.v1 import options_pb2 as tollbridge_dot_options_dot_v1_d
 from tollbridge.platform.v1 import platform_pb2 as tollbridge_dot_platform_dot_v1_dot_platform__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-tollbridge/platform/v1/platform_service.proto\x12\x16tollbridge.platform.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tollbridge/options/v1/options.proto\x1a%tollbridge/platform/v1/platform.proto\"\x12\n\x10GetHealthRequest\"\r\n\x0bPingRequest\"X\n\x0cPingResponse\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message\x12.\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\"\x16\n\x14\x43heckDatabaseRequest\"\x10\n\x0eGetInfoRequest2\x8e\x04\n\x0fPlatformService\x12}\n\tGetHealth\x12(.tollbridge.platform.v1.GetHealthRequest\x1a\x1e.tollbridge.platform.v1.Health\"&\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/platform/health\x12w\n\x04Ping\x12#.tollbridge.platform.v1.PingRequest\x1a$.tollbridge.platform.v1.PingResponse\"$\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/platform/ping\x12\x8b\x01\n\rCheckDatabase\x12,.tollbridge.platform.v1.CheckDatabaseRequest\x1a\".tollbridge.platform.v1.Dependency\"(\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/platform/database\x12u\n\x07GetInfo\x12&.tollbridge.platform.v1.GetInfoRequest\x1a\x1c.tollbridge.platform.v1.Info\"$\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/platform/infob\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-tollbridge/platform/v1/platform_service.proto\x12\x16tollbridge.platform.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tollbridge/options/v1/options.proto\x1a%tollbridge/platform/v1/platform.proto\"\x12\n\x10GetHealthRequest\"\r\n\x0bPingRequest\"X\n\x0cPingResponse\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message\x12.\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x04time\"\x16\n\x14\x43heckDatabaseRequest\"\x10\n\x0eGetInfoRequest2\x9b\x04\n\x0fPlatformService\x12\x81\x01\n\tGetHealth\x12(.tollbridge.platform.v1.GetHealthRequest\x1a\x1e.tollbridge.platform.v1.Health\"*\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x01\xc0\xbb\x18\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/platform/health\x12{\n\x04Ping\x12#.tollbridge.platform.v1.PingRequest\x1a$.tollbridge.platform.v1.PingResponse\"(\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x01\xc0\xbb\x18\x03\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/platform/ping\x12\x8f\x01\n\rCheckDatabase\x12,.tollbridge.platform.v1.CheckDatabaseRequest\x1a\".tollbridge.platform.v1.Dependency\",\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x01\xc0\xbb\x18\x03\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/platform/database\x12u\n\x07GetInfo\x12&.tollbridge.platform.v1.GetInfoRequest\x1a\x1c.tollbridge.platform.v1.Info\"$\xaa\xbb\x18\x03\n\x01\x01\xb0\xbb\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/platform/infob\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,11 +36,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tollbridge.platform.v1.plat
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PLATFORMSERVICE'].methods_by_name['GetHealth']._loaded_options = None
-  _globals['_PLATFORMSERVICE'].methods_by_name['GetHealth']._serialized_options = b'\252\273\030\003\n\001\001\260\273\030\001\202\323\344\223\002\025\022\023/v1/platform/health'
+  _globals['_PLATFORMSERVICE'].methods_by_name['GetHealth']._serialized_options = b'\252\273\030\003\n\001\001\260\273\030\001\300\273\030\003\202\323\344\223\002\025\022\023/v1/platform/health'
   _globals['_PLATFORMSERVICE'].methods_by_name['Ping']._loaded_options = None
-  _globals['_PLATFORMSERVICE'].methods_by_name['Ping']._serialized_options = b'\252\273\030\003\n\001\001\260\273\030\001\202\323\344\223\002\023\022\021/v1/platform/ping'
+  _globals['_PLATFORMSERVICE'].methods_by_name['Ping']._serialized_options = b'\252\273\030\003\n\001\001\260\273\030\001\300\273\030\003\202\323\344\223\002\023\022\021/v1/platform/ping'
   _globals['_PLATFORMSERVICE'].methods_by_name['CheckDatabase']._loaded_options = None
-  _globals['_PLATFORMSERVICE'].methods_by_name['CheckDatabase']._serialized_options = b'\252\273\030\003\n\001\001\260\273\030\001\202\323\344\223\002\027\022\025/v1/platform/database'
+  _globals['_PLATFORMSERVICE'].methods_by_name['CheckDatabase']._serialized_options = b'\252\273\030\003\n\001\001\260\273\030\001\300\273\030\003\202\323\344\223\002\027\022\025/v1/platform/database'
   _globals['_PLATFORMSERVICE'].methods_by_name['GetInfo']._loaded_options = None
   _globals['_PLATFORMSERVICE'].methods_by_name['GetInfo']._serialized_options = b'\252\273\030\003\n\001\001\260\273\030\001\202\323\344\223\002\023\022\021/v1/platform/info'
   _globals['_GETHEALTHREQUEST']._serialized_start=212
@@ -54,5 +54,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETINFOREQUEST']._serialized_start=361
   _globals['_GETINFOREQUEST']._serialized_end=377
   _globals['_PLATFORMSERVICE']._serialized_start=380
-  _globals['_PLATFORMSERVICE']._serialized_end=906
+  _globals['_PLATFORMSERVICE']._serialized_end=919
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ from tollbridge_sdk._generated.aio.auth import AsyncAuth
 from tollbridge_sdk._generated.aio.billing import AsyncBilling
 from tollbridge_sdk._generated.aio.chat import AsyncChat
 from tollbridge_sdk._generated.aio.keys import AsyncKeys
+from tollbridge_sdk._generated.aio.limits import AsyncLimits
 from tollbridge_sdk._generated.aio.models import AsyncModels
 from tollbridge_sdk._generated.aio.organizations import AsyncOrganizations
 from tollbridge_sdk._generated.aio.plans import AsyncPlans
@@ -27,6 +28,8 @@ class AsyncServices:
         came to (`Outcome`)."""
         self.keys = AsyncKeys(calls)
         """API keys of the caller's organization."""
+        self.limits = AsyncLimits(calls)
+        """What bounds the caller's chat calls beside money. Keys' own limits are set with the key."""
         self.models = AsyncModels(calls)
         """Models that the caller can name in chat."""
         self.profiles = AsyncProfiles(calls)

@@ -45,7 +45,8 @@ class AsyncKeys(AsyncService):
         return self._calls.unary(methods.KEYS_GET_KEY, request, keys.Key, options)
 
     def update_key(self, request: keys.UpdateKeyRequest, **options: Unpack[KeyedCallOptions]) -> UnaryCall[keys.Key]:
-        """Changes name, expiry, allowed models and allowed networks. Works everywhere within a second."""
+        """Changes name, expiry, allowed models, allowed networks and limits. Works everywhere within a
+        second."""
         return self._calls.unary(methods.KEYS_UPDATE_KEY, request, keys.Key, options)
 
     def revoke_key(self, request: keys.RevokeKeyRequest, **options: Unpack[KeyedCallOptions]) -> UnaryCall[keys.Key]:

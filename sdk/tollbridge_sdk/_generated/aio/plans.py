@@ -7,7 +7,7 @@ from typing import Unpack
 from tollbridge_sdk._generated import methods
 from tollbridge_sdk.async_calls import AsyncService, UnaryCall, rows_of
 from tollbridge_sdk.messages import plans
-from tollbridge_sdk.options import CallOptions
+from tollbridge_sdk.options import CallOptions, KeyedCallOptions
 
 
 class AsyncPlans(AsyncService):
@@ -49,10 +49,17 @@ class AsyncPlans(AsyncService):
         self, request: plans.GetSubscriptionRequest | None = None, **options: Unpack[CallOptions]
     ) -> UnaryCall[plans.Subscription]:
         """Reads what the caller's organization subscribes to: the plan in force, at the version subscribed
-        to."""
+        to, and what is left of its limits."""
         return self._calls.unary(
             methods.PLANS_GET_SUBSCRIPTION,
             plans.GetSubscriptionRequest() if request is None else request,
             plans.Subscription,
             options,
         )
+
+    def assign_plan(
+        self, request: plans.AssignPlanRequest, **options: Unpack[KeyedCallOptions]
+    ) -> UnaryCall[plans.Subscription]:
+        """Puts an organization on a plan, offered or not, at its newest version. Platform administrators
+        only. Works everywhere within a second; what was used of the day, hour and month stays used."""
+        return self._calls.unary(methods.PLANS_ASSIGN_PLAN, request, plans.Subscription, options)

@@ -5,6 +5,7 @@ from tollbridge_sdk._generated.sync.auth import Auth
 from tollbridge_sdk._generated.sync.billing import Billing
 from tollbridge_sdk._generated.sync.chat import Chat
 from tollbridge_sdk._generated.sync.keys import Keys
+from tollbridge_sdk._generated.sync.limits import Limits
 from tollbridge_sdk._generated.sync.models import Models
 from tollbridge_sdk._generated.sync.organizations import Organizations
 from tollbridge_sdk._generated.sync.plans import Plans
@@ -27,6 +28,8 @@ class Services:
         came to (`Outcome`)."""
         self.keys = Keys(calls)
         """API keys of the caller's organization."""
+        self.limits = Limits(calls)
+        """What bounds the caller's chat calls beside money. Keys' own limits are set with the key."""
         self.models = Models(calls)
         """Models that the caller can name in chat."""
         self.profiles = Profiles(calls)

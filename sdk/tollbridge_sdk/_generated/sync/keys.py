@@ -53,7 +53,8 @@ class Keys(Service):
     def update_key(
         self, request: key_service_pb2.UpdateKeyRequest, **options: Unpack[KeyedUnaryOptions]
     ) -> key_pb2.Key:
-        """Changes name, expiry, allowed models and allowed networks. Works everywhere within a second."""
+        """Changes name, expiry, allowed models, allowed networks and limits. Works everywhere within a
+        second."""
         return self._calls.unary(self._stub.UpdateKey, methods.KEYS_UPDATE_KEY, request, key_pb2.Key, options)
 
     def revoke_key(

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 from tollbridge.plans.v1 import plan_pb2, plan_service_pb2, plan_service_pb2_grpc
 from tollbridge_sdk._generated import methods
-from tollbridge_sdk.calls import Calls, Service, UnaryOptions, rows_of
+from tollbridge_sdk.calls import Calls, KeyedUnaryOptions, Service, UnaryOptions, rows_of
 
 
 class Plans(Service):
@@ -59,11 +59,20 @@ class Plans(Service):
         self, request: plan_service_pb2.GetSubscriptionRequest | None = None, **options: Unpack[UnaryOptions]
     ) -> plan_pb2.Subscription:
         """Reads what the caller's organization subscribes to: the plan in force, at the version subscribed
-        to."""
+        to, and what is left of its limits."""
         return self._calls.unary(
             self._stub.GetSubscription,
             methods.PLANS_GET_SUBSCRIPTION,
             plan_service_pb2.GetSubscriptionRequest() if request is None else request,
             plan_pb2.Subscription,
             options,
+        )
+
+    def assign_plan(
+        self, request: plan_service_pb2.AssignPlanRequest, **options: Unpack[KeyedUnaryOptions]
+    ) -> plan_pb2.Subscription:
+        """Puts an organization on a plan, offered or not, at its newest version. Platform administrators
+        only. Works everywhere within a second; what was used of the day, hour and month stays used."""
+        return self._calls.unary(
+            self._stub.AssignPlan, methods.PLANS_ASSIGN_PLAN, request, plan_pb2.Subscription, options
         )

@@ -112,6 +112,12 @@ class CreateKeyRequest(betterproto2.Message):
     most 100; empty means anywhere. A call from elsewhere is refused with ADDRESS_NOT_ALLOWED.
     """
 
+    limits: "__plans__v1__.PlanLimits | None" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The key's own limits, beside those of the plan; absent: none. They bound its chat calls. A key with limits makes
+    only keys with limits that are no wider.
+    """
+
 
 default_message_pool.register_message("tollbridge.keys.v1", "CreateKeyRequest", CreateKeyRequest)
 
@@ -298,6 +304,11 @@ class Key(betterproto2.Message):
     True for a key that was made without an account: it calls only models that cost nothing.
     """
 
+    limits: "__plans__v1__.PlanLimits | None" = betterproto2.field(18, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The key's own limits, beside those of the plan; absent: none. They bound its chat calls.
+    """
+
 
 default_message_pool.register_message("tollbridge.keys.v1", "Key", Key)
 
@@ -452,15 +463,15 @@ class UpdateKeyRequest(betterproto2.Message):
 
     key: "Key | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    `id` names the key; `name`, `expire_time`, `models` and `allowed_cidrs` can be changed; `etag`, where set, must be the
-    current one.
+    `id` names the key; `name`, `expire_time`, `models`, `allowed_cidrs` and `limits` can be changed; `etag`, where set,
+    must be the current one.
     """
 
     update_mask: "___google__protobuf__.FieldMask | None" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, optional=True
     )
     """
-    Fields to change, for instance "name,models". Empty: each of the four that is set in `key`.
+    Fields to change, for instance "name,models". Empty: each of the five that is set in `key`.
     """
 
 
@@ -513,6 +524,7 @@ default_message_pool.register_message("tollbridge.keys.v1", "VerifyKeyResponse",
 
 
 from ....google import protobuf as ___google__protobuf__
+from ...plans import v1 as __plans__v1__
 
 hide(CreateKeyResponse, 'secret')
 

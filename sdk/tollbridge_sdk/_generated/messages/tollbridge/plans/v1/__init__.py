@@ -4,12 +4,14 @@
 # This file has been @generated
 
 __all__ = (
+    "AssignPlanRequest",
     "ComparePlansRequest",
     "ComparePlansResponse",
     "ComparedLimit",
     "ComparedPlan",
     "GetPlanRequest",
     "GetSubscriptionRequest",
+    "LimitStanding",
     "LimitValue",
     "ListPlansRequest",
     "ListPlansResponse",
@@ -28,6 +30,26 @@ from ....message_pool import default_message_pool
 
 _COMPILER_VERSION = "0.10.1"
 betterproto2.check_compiler_version(_COMPILER_VERSION)
+
+
+@dataclass(eq=False, repr=False)
+class AssignPlanRequest(betterproto2.Message):
+    """
+    Who goes onto which plan.
+    """
+
+    organization_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    `org_…`; empty: the caller's own.
+    """
+
+    plan_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The plan's id, for instance "baby-free".
+    """
+
+
+default_message_pool.register_message("tollbridge.plans.v1", "AssignPlanRequest", AssignPlanRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -150,6 +172,43 @@ class GetSubscriptionRequest(betterproto2.Message):
 
 
 default_message_pool.register_message("tollbridge.plans.v1", "GetSubscriptionRequest", GetSubscriptionRequest)
+
+
+@dataclass(eq=False, repr=False)
+class LimitStanding(betterproto2.Message):
+    """
+    How much of a limit is used.
+    """
+
+    subject: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    What the limit bounds: "plan" (the organization, by its plan), "organization", "user", "key" or "model".
+    """
+
+    name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Kind of limit: a field of `PlanLimits`, for instance "requests_per_day".
+    """
+
+    limit: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
+    """
+    The bound.
+    """
+
+    remaining: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
+    """
+    What can still be used now. Calls that are open count with all that they may use.
+    """
+
+    reset_time: "datetime.datetime | None" = betterproto2.field(
+        5, betterproto2.TYPE_MESSAGE, unwrap=lambda: ___google__protobuf__.Timestamp, optional=True
+    )
+    """
+    When all of it is there again; absent for "concurrency", which calls give back as they end.
+    """
+
+
+default_message_pool.register_message("tollbridge.plans.v1", "LimitStanding", LimitStanding)
 
 
 @dataclass(eq=False, repr=False)
@@ -310,17 +369,18 @@ default_message_pool.register_message("tollbridge.plans.v1", "PlanAddition", Pla
 @dataclass(eq=False, repr=False)
 class PlanLimits(betterproto2.Message):
     """
-    Upper bounds. All that are present apply, the strictest wins.
+    Upper bounds of a plan, or of what else can be bounded. All that are present apply, the strictest wins. 0 lets nothing
+    through.
     """
 
     requests_per_minute: "int | None" = betterproto2.field(1, betterproto2.TYPE_INT64, optional=True)
     """
-    Requests a minute.
+    Requests a minute: a steady rate, with `burst` at once.
     """
 
     requests_per_hour: "int | None" = betterproto2.field(2, betterproto2.TYPE_INT64, optional=True)
     """
-    Requests an hour.
+    Requests an hour, in the organization's time zone.
     """
 
     requests_per_day: "int | None" = betterproto2.field(3, betterproto2.TYPE_INT64, optional=True)
@@ -330,7 +390,7 @@ class PlanLimits(betterproto2.Message):
 
     tokens_per_minute: "int | None" = betterproto2.field(4, betterproto2.TYPE_INT64, optional=True)
     """
-    Tokens a minute.
+    Tokens a minute: a steady rate.
     """
 
     tokens_per_day: "int | None" = betterproto2.field(5, betterproto2.TYPE_INT64, optional=True)
@@ -345,7 +405,7 @@ class PlanLimits(betterproto2.Message):
 
     burst: "int | None" = betterproto2.field(7, betterproto2.TYPE_INT64, optional=True)
     """
-    Requests at once beyond the steady rate.
+    Requests that may come at once within `requests_per_minute`; absent: all of a minute's.
     """
 
     concurrency: "int | None" = betterproto2.field(8, betterproto2.TYPE_INT64, optional=True)
@@ -378,6 +438,11 @@ class Subscription(betterproto2.Message):
     status: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
     Always "active": a subscription that ended is not shown.
+    """
+
+    standings: "list[LimitStanding]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    How the plan's limits stand now, the tightest first. Empty where the plan has none, and while nobody can count.
     """
 
 

@@ -1,0 +1,1 @@
+# Generated from the protos by tools/sdk. Never edited: ./run generate makes it again.
