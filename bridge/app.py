@@ -11,25 +11,20 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from aiohttp import HttpVersion10
-from aiohttp.web import BaseRequest, Response, ServerRunner, SockSite, StreamResponse
-from multidict import CIMultiDict
-
 from bridge.aliases import openapi
 from bridge.aliases.loader import Aliases
 from bridge.aliases.routing import AliasGround, alias_routes
 from bridge.caller import Caller, Refusal
 from bridge.catalog import Binding, Catalog, Method
-from bridge.connection import Door
 from bridge.docs import docs_pages
 from bridge.endpoint import Endpoint
 from bridge.error_body import ErrorAnswer
 from bridge.errors import (
     BridgeError,
+    BrokenFraming,
     ClientStreamNotServed,
     HeadersTooLarge,
     InternalError,
-    InvalidRequest,
     MethodNotAllowed,
     Overloaded,
     RouteNotFound,
@@ -40,6 +35,11 @@ from bridge.exchange import Exchange
 from bridge.framing import check_framing
 from bridge.headers import CrossOrigin
 from bridge.health import Dependencies, HealthPages, Page, metrics_page
+from bridge.http.answer import Answer
+from bridge.http.fields import AnswerFields
+from bridge.http.limits import Limits
+from bridge.http.request import Fault, Request
+from bridge.http.server import Server
 from bridge.meters import Meters
 from bridge.origin import OriginReader
 from bridge.path_template import Variable, parse_template
@@ -54,7 +54,7 @@ _CLIENT_GONE = 499
 _LAST_WORDS_SECONDS = 1.0
 """How long a request that is cut at the end of the grace may take to say so."""
 
-Handler = Callable[[Exchange, Sequence[tuple[Variable, str]]], Awaitable[StreamResponse]]
+Handler = Callable[[Exchange, Sequence[tuple[Variable, str]]], Awaitable[Answer]]
 
 
 def _utc_now() -> datetime:
@@ -98,51 +98,53 @@ class Bridge:
         endpoints = _endpoints(catalog, caller, settings, self._live, policy)
         others = alias_routes(aliases, AliasGround(caller, settings, self._live, now)) if aliases else ()
         self._router: Router[Handler] = Router([*pages, *endpoints, *others], path_before_verb=policy.path_before_verb)
-        self._runner: ServerRunner | None = None
+        self._now = now
+        self._server: Server | None = None
 
     async def start(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Serves on a bound socket (listening already or not), with TLS where a context is given."""
-        door = Door(self.handle, self._settings, self._answer_broken)
-        self._runner = ServerRunner(door)
-        await self._runner.setup()
-        await SockSite(self._runner, listening, ssl_context=tls, backlog=1024).start()
+        settings = self._settings
+        limits = Limits(
+            MAX_HEADER_BYTES,
+            settings.header_seconds,
+            settings.body_idle_seconds,
+            settings.stall_seconds,
+            settings.keep_alive_seconds,
+        )
+        self._server = Server(self.handle, limits, lambda: self._now().timestamp(), self._break_silences)
+        await self._server.start(listening, tls, sweep=settings.ping_seconds / 4)
 
     async def stop(self, grace_seconds: float = 30.0) -> None:
-        """Takes no new connections and lets open requests end; see `Door.drain`. What does not end in time is told: a
+        """Takes no new connections and lets open requests end; see `Server.drain`. What does not end in time is told: a
         stream by an error event, another request by a 503.
         """
-        runner, self._runner = self._runner, None
-        door = None if runner is None else runner.server
-        if runner is None or not isinstance(door, Door):
+        server, self._server = self._server, None
+        if server is None:
             return
-        for site in list(runner.sites):
-            await site.stop()
+        server.stop_listening()
         deadline = asyncio.get_running_loop().call_later(grace_seconds, self._cut)
         try:
-            await door.drain(grace_seconds + _LAST_WORDS_SECONDS)
-            await door.shutdown(0)
-            await runner.cleanup()
+            await server.drain(grace_seconds + _LAST_WORDS_SECONDS)
         finally:
             deadline.cancel()
+            server.close()
 
-    async def handle(self, request: BaseRequest) -> StreamResponse:
+    async def handle(self, request: Request) -> Answer:
         """Answers one request; nothing but a connection that is gone comes out as an exception."""
         started = time.perf_counter()
         exchange = self._meet(request, started)
         self._running.add(exchange)
         status = _CLIENT_GONE
         try:
-            response = await self._answer(exchange)
-            if exchange.draining and not response.prepared:
-                response.force_close()
-            status = response.status
+            answer = await self._answer(exchange)
+            status = answer.status
         finally:
             self._running.discard(exchange)
             if self._meters is not None:
                 self._meters.count(exchange.label, status, time.perf_counter() - started)
-        return response
+        return answer
 
-    async def _answer(self, exchange: Exchange) -> StreamResponse:
+    async def _answer(self, exchange: Exchange) -> Answer:
         try:
             return await self._serve(exchange)
         except BridgeError as error:
@@ -153,33 +155,32 @@ class Bridge:
         except ConnectionError:
             raise
         except asyncio.CancelledError:
-            if not exchange.cut or exchange.task is None:
+            task = asyncio.current_task()
+            if not exchange.cut or task is None:
                 raise
-            exchange.task.uncancel()
+            task.uncancel()
+            if exchange.streamed is not None:
+                return exchange.streamed
             return exchange.refuse(self._shutting_down(exchange.origin.request_id), closes=True)
         except Exception:
             _logger.exception("A request broke, %s", exchange.origin)
             answer = self._policy.errors.of_bridge_error(InternalError(), exchange.origin.request_id)
             return exchange.refuse(answer, closes=True)
 
-    def _meet(self, request: BaseRequest, started: float) -> Exchange:
-        target = request.raw_path if request.raw_path.startswith("/") else request.rel_url.raw_path_qs
-        path, _, query = target.partition("?")
-        transport = request.transport
-        tls = transport is not None and transport.get_extra_info("sslcontext") is not None
-        origin = self._origins.read(request.remote or "", tls, request.headers, self._new_request_id())
+    def _meet(self, request: Request, started: float) -> Exchange:
+        path, _, query = _path_of(request.target).partition("?")
+        connection = request.connection
+        origin = self._origins.read(connection.peer, connection.is_tls, request.fields, self._new_request_id())
         return Exchange(request, path, query, origin, self._cross_origin, started, self._policy.own_ways)
 
-    async def _serve(self, exchange: Exchange) -> StreamResponse:
+    async def _serve(self, exchange: Exchange) -> Answer:
         request = exchange.request
         found = self._router.find(request.method, exchange.path)
         if found is not None:
             # First, so that whatever is wrong with the request is said in the form that the path's clients know.
             exchange.dress = found.dress
-        if request.version < HttpVersion10:
-            raise InvalidRequest("The request is not valid HTTP.")
-        if sum(len(name) + len(value) for name, value in request.raw_headers) > MAX_HEADER_BYTES:
-            raise HeadersTooLarge(MAX_HEADER_BYTES)
+        if request.fault is not None:
+            raise _of_fault(request.fault)
         check_framing(request)
         if found is None:
             raise RouteNotFound()
@@ -192,24 +193,23 @@ class Bridge:
             return self._answer_options(exchange, found.allowed)
         raise MethodNotAllowed(request.method, found.allowed)
 
-    def _answer_options(self, exchange: Exchange, allowed: Sequence[str]) -> Response:
-        headers = exchange.headers({"Allow": ", ".join(allowed)})
-        self._cross_origin.add_preflight(exchange.request.headers, headers)
-        return Response(status=204, headers=headers)
+    def _answer_options(self, exchange: Exchange, allowed: Sequence[str]) -> Answer:
+        headers = exchange.headers({"allow": ", ".join(allowed)})
+        self._cross_origin.add_preflight(exchange.request.fields, headers)
+        return Answer(204, headers)
 
-    def _answer_broken(self, request: BaseRequest, status: int) -> Response:
-        exchange = self._meet(request, time.perf_counter())
-        error = InternalError() if status >= 500 else InvalidRequest("The request is not valid HTTP.")
-        return exchange.refuse(self._policy.errors.of_bridge_error(error, exchange.origin.request_id), closes=True)
+    def _break_silences(self, _: float) -> None:
+        for stream in tuple(self._live):
+            stream.break_silence(self._settings.ping_seconds)
 
     def _cut(self) -> None:
         for stream in list(self._live):
-            stream.interrupt_soon(self._shutting_down)
+            stream.interrupt(self._shutting_down)
         for exchange in list(self._running):
             exchange.cut_unless_streaming()
 
-    def _refuse(self, exchange: Exchange, refusal: Refusal) -> Response:
-        shown: CIMultiDict[str] = CIMultiDict()
+    def _refuse(self, exchange: Exchange, refusal: Refusal) -> Answer:
+        shown = AnswerFields()
         self._policy.crossing.show_metadata(refusal.trailing_metadata, shown)
         answer = self._policy.errors.of_refusal(refusal, shown.get("x-request-id", exchange.origin.request_id))
         shown.update(answer.headers)
@@ -218,6 +218,24 @@ class Bridge:
 
     def _shutting_down(self, request_id: str) -> ErrorAnswer:
         return self._policy.errors.of_bridge_error(ShuttingDown(), request_id)
+
+
+def _path_of(target: str) -> str:
+    """Path and query, of a whole address too (RFC 9112, section 3.2)."""
+    if target.startswith("/"):
+        return target
+    _, scheme_end, rest = target.partition("://")
+    if not scheme_end:
+        return target
+    authority_end = next((at for at, letter in enumerate(rest) if letter in "/?"), len(rest))
+    path = rest[authority_end:]
+    return path if path.startswith("/") else "/" + path
+
+
+def _of_fault(fault: Fault) -> BridgeError:
+    if fault is Fault.HEAD_TOO_LARGE:
+        return HeadersTooLarge(MAX_HEADER_BYTES)
+    return BrokenFraming("The request is not valid HTTP.")
 
 
 def _pages(
@@ -240,7 +258,7 @@ def _pages(
 
 
 def _as_handler(page: Page, path: str) -> Handler:
-    async def handle(exchange: Exchange, _: Sequence[tuple[Variable, str]]) -> StreamResponse:
+    async def handle(exchange: Exchange, _: Sequence[tuple[Variable, str]]) -> Answer:
         exchange.label = path
         return await page(exchange)
 
@@ -258,5 +276,5 @@ def _endpoints(
     return service_routes(catalog, policy, make)
 
 
-async def _refuse_client_stream(_: Exchange, __: Sequence[tuple[Variable, str]]) -> StreamResponse:
+async def _refuse_client_stream(_: Exchange, __: Sequence[tuple[Variable, str]]) -> Answer:
     raise ClientStreamNotServed()

@@ -6,12 +6,10 @@ import asyncio
 import zlib
 from functools import lru_cache
 
-from aiohttp.web import BaseRequest, RequestPayloadError
-
 from bridge.caller import MAX_BODY_BYTES
-from bridge.errors import BodyTimeout, InvalidRequest, TooLarge, UnsupportedMediaType
+from bridge.errors import InvalidRequest, TooLarge, UnsupportedMediaType
+from bridge.http.request import Request
 
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _GZIP_WINDOW = 31
 _ZLIB_WINDOW = 15
 _RAW_WINDOW = -15
@@ -46,51 +44,23 @@ def parse_content_type(value: str) -> tuple[str, str]:
     return media_type.strip().lower(), charset
 
 
-async def read_body(request: BaseRequest, idle_seconds: float) -> bytes:
+async def read_body(request: Request) -> bytes:
     """The whole body, unpacked. Raises `TooLarge`, `BodyTimeout`, `UnsupportedMediaType`, `InvalidRequest`."""
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    encoding = request.fields.get("content-encoding")
+    if encoding is None:
+        return await request.body.read()
+    encoding = encoding.lower()
     if encoding not in ("identity", "gzip", "x-gzip", "deflate"):
         raise UnsupportedMediaType("The body's Content-Encoding is not taken; send gzip, deflate or none.")
-    raw = await _read_raw(request, idle_seconds)
+    raw = await request.body.read()
     if encoding == "identity":
         return raw
     return await asyncio.to_thread(_unpack, raw, encoding)
 
 
-async def _read_raw(request: BaseRequest, idle_seconds: float) -> bytes:
-    length = request.content_length
-    if length is not None:
-        _check_size(length)
-    content = request.content
-    if content.is_eof():
-        data = content.read_nowait()
-        _check_size(len(data))
-        return data
-    await _invite(request)
-    parts = bytearray()
-    try:
-        while not content.at_eof():
-            async with asyncio.timeout(idle_seconds):
-                parts += await content.readany()
-            _check_size(len(parts))
-    except TimeoutError:
-        raise BodyTimeout(idle_seconds) from None
-    except RequestPayloadError:
-        raise InvalidRequest("The body is not framed as HTTP asks.") from None
-    return bytes(parts)
-
-
 def _check_size(size: int) -> None:
     if size > MAX_BODY_BYTES:
         raise TooLarge(MAX_BODY_BYTES)
-
-
-async def _invite(request: BaseRequest) -> None:
-    """Answers `Expect: 100-continue`, so that the body is only sent when it is wanted."""
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(_CONTINUE)
-        # The interim answer is no part of the real one, whose bytes decide whether an error can still be sent.
-        request.writer.output_size = 0
 
 
 def _unpack(raw: bytes, encoding: str) -> bytes:

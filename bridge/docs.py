@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from aiohttp.web import Response
-
 from bridge import headers as header_sets
 from bridge.exchange import Exchange
+from bridge.http.answer import Answer
 
 _STATIC = Path(__file__).parent / "static"
 _POLICY = (
@@ -26,7 +25,7 @@ _POLICY = (
     "frame-ancestors 'none'"
 )
 
-Page = Callable[[Exchange], Awaitable[Response]]
+Page = Callable[[Exchange], Awaitable[Answer]]
 
 
 def docs_pages(openapi_path: Path, make_openapi: Callable[[], bytes] | None = None) -> dict[str, Page]:
@@ -61,20 +60,20 @@ def _file_page(path: Path, content_type: str, fresh_seconds: int, make: Callable
     it is missing."""
     path.stat()
     fixed = {
-        "Content-Type": content_type,
-        "Content-Security-Policy": _POLICY,
-        "Cache-Control": f"public, max-age={fresh_seconds}" if fresh_seconds else "no-cache",
-        "Vary": "Accept-Encoding",
+        "content-type": content_type,
+        "content-security-policy": _POLICY,
+        "cache-control": f"public, max-age={fresh_seconds}" if fresh_seconds else "no-cache",
+        "vary": "Accept-Encoding",
     }
 
-    async def show(exchange: Exchange) -> Response:
+    async def show(exchange: Exchange) -> Answer:
         file = await asyncio.to_thread(_load, path, make)
-        answer_headers = exchange.headers({**fixed, "ETag": file.etag})
-        if exchange.request.headers.get("If-None-Match") == file.etag:
-            return Response(status=304, headers=answer_headers)
-        if not header_sets.accepts_gzip(exchange.request.headers.get("Accept-Encoding", "")):
-            return Response(body=gzip.decompress(file.packed), headers=answer_headers)
-        answer_headers["Content-Encoding"] = "gzip"
-        return Response(body=file.packed, headers=answer_headers)
+        answer_headers = exchange.headers({**fixed, "etag": file.etag})
+        if exchange.request.fields.get("if-none-match") == file.etag:
+            return Answer(304, answer_headers)
+        if not header_sets.accepts_gzip(exchange.request.fields.get("accept-encoding", "")):
+            return Answer(200, answer_headers, gzip.decompress(file.packed))
+        answer_headers["content-encoding"] = "gzip"
+        return Answer(200, answer_headers, file.packed)
 
     return show

@@ -7,17 +7,17 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from aiohttp.web import Response, StreamResponse
 from google.protobuf.message import Message
-from multidict import CIMultiDict
 
 from bridge import transcode
-from bridge.body import check_content_type, read_body
+from bridge.body import check_content_type, parse_content_type, read_body
 from bridge.caller import NO_MESSAGE, Call, Caller, Metadata, Refusal, Reply
 from bridge.catalog import Binding, Method
 from bridge.errors import BridgeError, InternalError
 from bridge.event_stream import EventStream
 from bridge.exchange import Exchange
+from bridge.http.answer import Answer
+from bridge.http.fields import AnswerFields
 from bridge.path_template import Variable
 from bridge.policy import OWN, Policy
 from bridge.settings import BridgeSettings
@@ -54,7 +54,7 @@ class Endpoint:
         self._returns_raw = transcode.returns_raw(method, binding)
         self._reads_body = not method.takes_http_body
 
-    async def __call__(self, exchange: Exchange, variables: Sequence[tuple[Variable, str]]) -> StreamResponse:
+    async def __call__(self, exchange: Exchange, variables: Sequence[tuple[Variable, str]]) -> Answer:
         """Answers one request. Raises `BridgeError`, or `Refusal` before anything was sent."""
         exchange.label = self.method.full_name
         # The credential is looked for before anything of the body is read.
@@ -97,18 +97,18 @@ class Endpoint:
 
     async def _read_request(self, exchange: Exchange, variables: Sequence[tuple[Variable, str]]) -> Message:
         body = b""
-        content_type = exchange.request.headers.get("Content-Type")
+        content_type = exchange.request.fields.get("content-type")
         if self.binding.body:
-            if self._wants_json and self._policy.own_ways and exchange.request.body_exists:
+            if self._wants_json and self._policy.own_ways and exchange.request.body.exists:
                 check_content_type(content_type)
-            body = await read_body(exchange.request, self._settings.body_idle_seconds)
+            body = await read_body(exchange.request)
         default_type = "application/json" if self._wants_json else "application/octet-stream"
         arguments = (variables, exchange.query, body, content_type or default_type)
         if len(body) > _BYTES_OFF_LOOP and self._reads_body:
             return await asyncio.to_thread(self._to_message, *arguments)
         return self._to_message(*arguments)
 
-    async def _answer_one(self, exchange: Exchange, reply: Reply) -> Response:
+    async def _answer_one(self, exchange: Exchange, reply: Reply) -> Answer:
         message = await reply.read()
         initial = await reply.initial_metadata()
         if message is None or await reply.read() is not None:
@@ -116,8 +116,8 @@ class Endpoint:
             raise InternalError()
         return self._whole_answer(exchange, [message], initial, reply.trailing_metadata())
 
-    async def _answer_stream(self, exchange: Exchange, reply: Reply) -> StreamResponse:
-        form = self._policy.stream_form(exchange.request.headers.getall("Accept", ()))
+    async def _answer_stream(self, exchange: Exchange, reply: Reply) -> Answer:
+        form = self._policy.stream_form(exchange.request.fields.every("accept"))
         if not self._policy.own_ways and not self._returns_raw:
             return await self._answer_quiet_stream(exchange, reply, form)
         first = await reply.read()
@@ -131,7 +131,7 @@ class Endpoint:
             return await self._send_stream(exchange, reply, first, initial, raw_form(content_type))
         return await self._collect(exchange, reply, first, initial)
 
-    async def _answer_quiet_stream(self, exchange: Exchange, reply: Reply, form: StreamForm) -> StreamResponse:
+    async def _answer_quiet_stream(self, exchange: Exchange, reply: Reply, form: StreamForm) -> Answer:
         """A server may have nothing to say for long; its client then learns by the headers that the stream is there."""
         first = asyncio.create_task(reply.read())
         try:
@@ -144,9 +144,7 @@ class Endpoint:
             if not first.done():
                 first.cancel()
 
-    async def _collect(
-        self, exchange: Exchange, reply: Reply, first: Message | None, initial: Metadata
-    ) -> StreamResponse:
+    async def _collect(self, exchange: Exchange, reply: Reply, first: Message | None, initial: Metadata) -> Answer:
         messages: list[Message] = []
         message = first
         while message is not None:
@@ -156,8 +154,8 @@ class Endpoint:
 
     def _whole_answer(
         self, exchange: Exchange, messages: Sequence[Message], initial: Metadata, trailing: Metadata
-    ) -> Response:
-        shown: CIMultiDict[str] = CIMultiDict()
+    ) -> Answer:
+        shown = AnswerFields()
         self._policy.crossing.show_metadata(initial, shown)
         self._policy.crossing.show_metadata(trailing, shown)
         if self._returns_raw and messages:
@@ -174,17 +172,16 @@ class Endpoint:
         first: Message | asyncio.Task[Message | None] | None,
         initial: Metadata,
         form: StreamForm,
-    ) -> StreamResponse:
+    ) -> Answer:
         write = self._raw_data if self._returns_raw else self._json
         headers = exchange.headers(form.headers())
         self._policy.crossing.show_metadata(initial, headers)
         if exchange.request.method == "HEAD":
-            return Response(status=self.method.http_success, headers=headers)
-        response = StreamResponse(status=self.method.http_success, headers=headers)
-        stream = EventStream(exchange, response, form, self._settings.ping_seconds)
+            return Answer(self.method.http_success, headers)
+        stream = EventStream(exchange, self.method.http_success, headers, form)
         self._live.add(stream)
         try:
-            await stream.open()
+            stream.open()
             message = await first if isinstance(first, asyncio.Task) else first
             if message is not None:
                 behind = stream.send_message(write(message))
@@ -200,10 +197,8 @@ class Endpoint:
             _logger.exception("A stream of %s broke, request %s", self.method.full_name, exchange.origin)
             await stream.fail(self._policy.errors.of_bridge_error(InternalError(), exchange.origin.request_id))
         finally:
-            stream.stop_pings()
             self._live.discard(stream)
-        await response.write_eof()
-        return response
+        return stream.answer
 
     def _json(self, message: Message) -> bytes:
         return transcode.write_json(self._policy.writer, self.binding, message)
@@ -217,4 +212,4 @@ class Endpoint:
 
 
 def _is_event_stream(content_type: str) -> bool:
-    return content_type.partition(";")[0].strip().lower() == _EVENT_STREAM_TYPE
+    return parse_content_type(content_type)[0] == _EVENT_STREAM_TYPE

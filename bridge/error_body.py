@@ -120,7 +120,7 @@ def _answer(rule: Rule, message: str, details: list[Message], request_id: str) -
 def _headers(rule: Rule, details: list[Message]) -> dict[str, str]:
     headers: dict[str, str] = {}
     if rule.http_status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["www-authenticate"] = "Bearer"
     if rule.never_retry:
         headers["x-should-retry"] = "false"
     for detail in details:

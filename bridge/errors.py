@@ -62,7 +62,7 @@ class MethodNotAllowed(BridgeError):
     def __init__(self, http_verb: str, allowed: Sequence[str]) -> None:
         super().__init__(
             f"This path is not served with {http_verb[:20]}; it takes {', '.join(allowed)}.",
-            headers={"Allow": ", ".join(allowed)},
+            headers={"allow": ", ".join(allowed)},
         )
 
 

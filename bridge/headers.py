@@ -6,27 +6,27 @@ import re
 import zlib
 from collections.abc import Sequence
 
-from multidict import CIMultiDict, CIMultiDictProxy
+from bridge.http.fields import AnswerFields, RequestFields
 
 COMMON = {
-    "Server": "tollbridge",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "server": "tollbridge",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
 }
 """On every answer."""
 
 API = {
     **COMMON,
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
 }
 """On every answer that no person looks at."""
 
 EVENT_STREAM = {
-    "Content-Type": "text/event-stream",
-    "Cache-Control": "no-cache, no-transform",
-    "X-Accel-Buffering": "no",
+    "content-type": "text/event-stream",
+    "cache-control": "no-cache, no-transform",
+    "x-accel-buffering": "no",
 }
 """On server-sent events: no proxy may hold them back or change them."""
 
@@ -53,24 +53,24 @@ class CrossOrigin:
     def __init__(self, origins: Sequence[str]) -> None:
         self._origins = frozenset(origins)
 
-    def add(self, request: CIMultiDictProxy[str], answer: CIMultiDict[str]) -> None:
+    def add(self, request: RequestFields, answer: AnswerFields) -> None:
         """Adds what the asking page's browser needs to see. Nothing for other pages."""
         if not self._origins:
             return
-        answer.add("Vary", "Origin")
-        origin = request.get("Origin")
-        if origin in self._origins:
-            answer["Access-Control-Allow-Origin"] = origin
-            answer["Access-Control-Expose-Headers"] = _CORS_EXPOSED
+        answer.add("vary", "Origin")
+        origin = request.get("origin")
+        if origin is not None and origin in self._origins:
+            answer["access-control-allow-origin"] = origin
+            answer["access-control-expose-headers"] = _CORS_EXPOSED
 
-    def add_preflight(self, request: CIMultiDictProxy[str], answer: CIMultiDict[str]) -> None:
+    def add_preflight(self, request: RequestFields, answer: AnswerFields) -> None:
         """Adds what a preflight of an allowed page asks for."""
-        if request.get("Origin") in self._origins and "Access-Control-Request-Method" in request:
-            answer["Access-Control-Allow-Methods"] = _CORS_VERBS
-            asked = request.get("Access-Control-Request-Headers", "").lower().split(",")
+        if request.get("origin") in self._origins and "access-control-request-method" in request:
+            answer["access-control-allow-methods"] = _CORS_VERBS
+            asked = request.get("access-control-request-headers", "").lower().split(",")
             stainless = [name.strip() for name in asked if _STAINLESS.fullmatch(name.strip())]
-            answer["Access-Control-Allow-Headers"] = ", ".join([_CORS_HEADERS, *stainless[:20]])
-            answer["Access-Control-Max-Age"] = _PREFLIGHT_SECONDS
+            answer["access-control-allow-headers"] = ", ".join([_CORS_HEADERS, *stainless[:20]])
+            answer["access-control-max-age"] = _PREFLIGHT_SECONDS
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

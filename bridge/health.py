@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from aiohttp.web import Response
 
 from bridge.caller import Call, Caller, Origin, Refusal
 from bridge.catalog import Catalog, Method
 from bridge.exchange import Exchange
+from bridge.http.answer import Answer
 
 _GET_HEALTH = "tollbridge.platform.v1.PlatformService.GetHealth"
 _PATIENCE = 0.5
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-Page = Callable[[Exchange], Awaitable[Response]]
+Page = Callable[[Exchange], Awaitable[Answer]]
 
 
 class Dependencies:
@@ -60,13 +60,13 @@ class HealthPages:
         self._now = now
         self._started = time.monotonic()
 
-    async def alive(self, exchange: Exchange) -> Response:
+    async def alive(self, exchange: Exchange) -> Answer:
         """200 as long as the process answers, whatever the server's dependencies do."""
         if self._dependencies is None:
             return exchange.answer(200, self._body("healthy"))
         return exchange.answer(200, self._body("healthy", dependencies=await self._dependencies.read(exchange.origin)))
 
-    async def ready(self, exchange: Exchange) -> Response:
+    async def ready(self, exchange: Exchange) -> Answer:
         """200 where the server behind the bridge serves, else 503."""
         if await self._caller.ready():
             return exchange.answer(200, self._body("ready"))
@@ -89,7 +89,7 @@ class HealthPages:
 def metrics_page(render: Callable[[], bytes]) -> Page:
     """The page that shows what `render` gives, in Prometheus' text format."""
 
-    async def show(exchange: Exchange) -> Response:
+    async def show(exchange: Exchange) -> Answer:
         return exchange.answer(200, render(), METRICS_TYPE)
 
     return show

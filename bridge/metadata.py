@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-
-from multidict import CIMultiDict, CIMultiDictProxy
+from functools import lru_cache
 
 from bridge.caller import Metadata
 from bridge.errors import CredentialInvalid, CredentialMissing, InvalidRequest
+from bridge.http.fields import AnswerFields, RequestFields
 
-_FORWARDED = ("Idempotency-Key", "traceparent")
+_FORWARDED = {"idempotency-key": "Idempotency-Key", "traceparent": "traceparent"}
 _KEY_ID = "key_"
-_VISIBLE = re.compile(r"[\x20-\x7e]*")
 _INVISIBLE = re.compile(r"[^\x20-\x7e]")
 _MAX_USER_AGENT = 300
 _SHOWN_PREFIXES = ("x-", "openai-", "ratelimit")
@@ -19,7 +18,7 @@ _SHOWN = frozenset({"cache-control", "retry-after", "retry-after-ms", "idempoten
 _OWN = frozenset({"x-process-time", "x-content-type-options", "x-frame-options"})
 
 
-def request_metadata(headers: CIMultiDictProxy[str], wants_credential: bool) -> list[tuple[str, str | bytes]]:
+def request_metadata(headers: RequestFields, wants_credential: bool) -> list[tuple[str, str | bytes]]:
     """The metadata of a call: the credential, Idempotency-Key and traceparent; where no credential is wanted (sign-in),
     the User-Agent as `x-user-agent`, for the list of sessions.
 
@@ -30,12 +29,12 @@ def request_metadata(headers: CIMultiDictProxy[str], wants_credential: bool) -> 
     if credential is None and wants_credential:
         raise CredentialMissing()
     metadata = _metadata(headers, credential)
-    if not wants_credential and "User-Agent" in headers:
-        metadata.append(("x-user-agent", _INVISIBLE.sub("?", headers["User-Agent"][:_MAX_USER_AGENT])))
+    if not wants_credential and "user-agent" in headers:
+        metadata.append(("x-user-agent", _INVISIBLE.sub("?", headers["user-agent"][:_MAX_USER_AGENT])))
     return metadata
 
 
-def pair_metadata(headers: CIMultiDictProxy[str], key_id: str, secret: str) -> list[tuple[str, str | bytes]]:
+def pair_metadata(headers: RequestFields, key_id: str, secret: str) -> list[tuple[str, str | bytes]]:
     """The same for a key that is given by its id and its secret, sent on as `Bearer ID:SECRET`; the server refuses a
     secret of another key."""
     if ":" in key_id or not key_id.startswith(_KEY_ID):
@@ -43,37 +42,47 @@ def pair_metadata(headers: CIMultiDictProxy[str], key_id: str, secret: str) -> l
     return _metadata(headers, f"{key_id}:{secret}")
 
 
-def has_credential(headers: CIMultiDictProxy[str]) -> bool:
+def has_credential(headers: RequestFields) -> bool:
     """Whether a request carries anything that may be a credential."""
     return _credential(headers) is not None
 
 
-def _metadata(headers: CIMultiDictProxy[str], credential: str | None) -> list[tuple[str, str | bytes]]:
+def _metadata(headers: RequestFields, credential: str | None) -> list[tuple[str, str | bytes]]:
     metadata: list[tuple[str, str | bytes]] = []
     if credential is not None:
-        if not _VISIBLE.fullmatch(credential):
+        if not is_visible(credential):
             raise CredentialInvalid()
         metadata.append(("authorization", f"Bearer {credential}"))
-    for name in _FORWARDED:
+    for name, shown in _FORWARDED.items():
         value = headers.get(name)
         if value is not None:
-            if not _VISIBLE.fullmatch(value):
-                raise InvalidRequest(f"The header {name} holds characters outside visible ASCII.", field=name)
-            metadata.append((name.lower(), value))
+            if not is_visible(value):
+                raise InvalidRequest(f"The header {shown} holds characters outside visible ASCII.", field=shown)
+            metadata.append((name, value))
     return metadata
 
 
-def show_metadata(metadata: Metadata, headers: CIMultiDict[str]) -> None:
+def show_metadata(metadata: Metadata, headers: AnswerFields) -> None:
     """Adds what clients may see of a reply's metadata to `headers`. The server's `x-request-id` wins over ours."""
     for name, value in metadata:
-        if isinstance(value, bytes) or name in _OWN or name.endswith("-bin"):
-            continue
-        if (name in _SHOWN or name.startswith(_SHOWN_PREFIXES)) and _VISIBLE.fullmatch(value):
+        if _is_shown(name) and isinstance(value, str) and is_visible(value):
             headers[name] = value
 
 
-def _credential(headers: CIMultiDictProxy[str]) -> str | None:
-    authorization = headers.get("Authorization")
+def is_visible(text: str) -> bool:
+    """Whether it is nothing but visible ASCII and spaces."""
+    return text.isascii() and text.isprintable()
+
+
+@lru_cache(maxsize=1024)
+def _is_shown(name: str) -> bool:
+    if name in _OWN or name.endswith("-bin"):
+        return False
+    return name in _SHOWN or name.startswith(_SHOWN_PREFIXES)
+
+
+def _credential(headers: RequestFields) -> str | None:
+    authorization = headers.get("authorization")
     if authorization is not None:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and token.strip():

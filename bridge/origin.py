@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from multidict import CIMultiDictProxy
-
 from bridge.caller import Origin
+from bridge.http.fields import RequestFields
 
 _Address = IPv4Address | IPv6Address
 
@@ -32,16 +31,16 @@ class OriginReader:
             raise ProxyError(f"Trusted proxies: {error}.") from None
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
 
-    def read(self, peer: str, tls: bool, headers: CIMultiDictProxy[str], request_id: str) -> Origin:
+    def read(self, peer: str, tls: bool, headers: RequestFields, request_id: str) -> Origin:
         """The origin of a request whose socket's peer is `peer` (empty for a Unix socket)."""
         scheme = "https" if tls else "http"
         if not self._networks or not self._is_trusted(peer):
             return Origin(_plain(peer), scheme, request_id)
         return Origin(self._client(peer, headers), _forwarded_scheme(headers) or scheme, request_id)
 
-    def _client(self, peer: str, headers: CIMultiDictProxy[str]) -> str:
+    def _client(self, peer: str, headers: RequestFields) -> str:
         client = peer
-        entries = ",".join(headers.getall("X-Forwarded-For", [])).split(",")
+        entries = ",".join(headers.every("x-forwarded-for")).split(",")
         for entry in reversed(entries):
             address = _parse(_without_port(entry.strip()))
             if address is None:
@@ -78,6 +77,6 @@ def _without_port(entry: str) -> str:
     return entry.partition(":")[0] if entry.count(":") == 1 else entry
 
 
-def _forwarded_scheme(headers: CIMultiDictProxy[str]) -> str | None:
-    claimed = headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip().lower()
+def _forwarded_scheme(headers: RequestFields) -> str | None:
+    claimed = headers.get("x-forwarded-proto", "").rpartition(",")[2].strip().lower()
     return claimed if claimed in ("http", "https") else None

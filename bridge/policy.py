@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from aiohttp.web import BaseRequest
-from multidict import CIMultiDict
-
 from bridge import error_body, metadata
 from bridge.caller import Metadata, Refusal
 from bridge.catalog import Binding, Catalog, Method
 from bridge.error_body import ErrorAnswer
 from bridge.errors import BridgeError
+from bridge.http.fields import AnswerFields
+from bridge.http.request import Request
 from bridge.json_writer import JsonWriter, PrintRules
 from bridge.read_rules import NARROW, ReadRules
 from bridge.router import Route
@@ -40,15 +39,15 @@ class ErrorForm(Protocol):
 class Crossing(Protocol):
     """What of a request's headers reaches the server, and what of a reply's metadata the client."""
 
-    def request_metadata(self, request: BaseRequest, wants_credential: bool) -> list[tuple[str, str | bytes]]:
+    def request_metadata(self, request: Request, wants_credential: bool) -> list[tuple[str, str | bytes]]:
         """The metadata of a call. Raises `BridgeError` where a header cannot be read or a credential is missing."""
         ...
 
-    def timeout(self, request: BaseRequest, longest: float | None) -> float | None:
+    def timeout(self, request: Request, longest: float | None) -> float | None:
         """Seconds until the deadline; `longest` is what the operator allows. Raises `BridgeError`."""
         ...
 
-    def show_metadata(self, shown: Metadata, headers: CIMultiDict[str]) -> None:
+    def show_metadata(self, shown: Metadata, headers: AnswerFields) -> None:
         """Adds what clients may see."""
         ...
 
@@ -56,13 +55,13 @@ class Crossing(Protocol):
 class _OwnCrossing:
     """The platform's own headers."""
 
-    def request_metadata(self, request: BaseRequest, wants_credential: bool) -> list[tuple[str, str | bytes]]:
-        return metadata.request_metadata(request.headers, wants_credential)
+    def request_metadata(self, request: Request, wants_credential: bool) -> list[tuple[str, str | bytes]]:
+        return metadata.request_metadata(request.fields, wants_credential)
 
-    def timeout(self, _: BaseRequest, longest: float | None) -> float | None:
+    def timeout(self, _: Request, longest: float | None) -> float | None:
         return longest
 
-    def show_metadata(self, shown: Metadata, headers: CIMultiDict[str]) -> None:
+    def show_metadata(self, shown: Metadata, headers: AnswerFields) -> None:
         metadata.show_metadata(shown, headers)
 
 

@@ -28,7 +28,7 @@ class StreamForm:
 
     def headers(self) -> dict[str, str]:
         """The headers of such an answer."""
-        return {**header_sets.EVENT_STREAM, "Content-Type": self.content_type}
+        return {**header_sets.EVENT_STREAM, "content-type": self.content_type}
 
 
 def _error_event(error: bytes) -> bytes:

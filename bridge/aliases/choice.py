@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
-from aiohttp.web import StreamResponse
-
 from bridge.aliases.endpoint import AliasEndpoint
 from bridge.aliases.route import GIVEN, AliasRoute
 from bridge.errors import CredentialMissing, InvalidRequest
 from bridge.exchange import Exchange
+from bridge.http.answer import Answer
 from bridge.message_reader import FieldProblem
 from bridge.metadata import has_credential
 from bridge.parameters import split_query
@@ -24,7 +23,7 @@ class QueryChoice:
         self._options = sorted(options, key=lambda option: _weight(option[0]), reverse=True)
         self._wants_credential = all(endpoint.wants_credential for _, endpoint in options)
 
-    async def __call__(self, exchange: Exchange, variables: Sequence[tuple[Variable, str]]) -> StreamResponse:
+    async def __call__(self, exchange: Exchange, variables: Sequence[tuple[Variable, str]]) -> Answer:
         """Answers one request. Raises `InvalidRequest` where no route fits, and what endpoints raise."""
         try:
             given = list(split_query(exchange.query))
@@ -36,7 +35,7 @@ class QueryChoice:
                 chosen = {name for name, value in route.match if value != GIVEN}
                 exchange.query = urlencode([(name, value) for name, value in given if name not in chosen])
                 return await endpoint(exchange, variables)
-        if self._wants_credential and not has_credential(exchange.request.headers):
+        if self._wants_credential and not has_credential(exchange.request.fields):
             raise CredentialMissing()
         raise self._unknown()
 

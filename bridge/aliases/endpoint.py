@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import orjson
-from aiohttp.web import StreamResponse
 from google.protobuf.message import Message
 
 from bridge.aliases.chat_reply import DecoratingCaller
@@ -20,6 +19,7 @@ from bridge.endpoint import Endpoint
 from bridge.errors import InvalidRequest
 from bridge.event_stream import EventStream
 from bridge.exchange import Exchange
+from bridge.http.answer import Answer
 from bridge.json_guard import JsonError, read_json
 from bridge.message_reader import FieldProblem, read_message
 from bridge.parameters import read_query, split_query
@@ -60,7 +60,7 @@ class AliasEndpoint(Endpoint):
         """Whether a call without a credential is refused."""
         return self._wants_credential
 
-    async def __call__(self, exchange: Exchange, variables: Sequence[tuple[Variable, str]]) -> StreamResponse:
+    async def __call__(self, exchange: Exchange, variables: Sequence[tuple[Variable, str]]) -> Answer:
         """Answers one request. Raises `BridgeError`, or `Refusal` before anything was sent."""
         exchange.dress = self.dress
         return await super().__call__(exchange, variables)

@@ -10,11 +10,10 @@ import base64
 import binascii
 import re
 
-from aiohttp.web import BaseRequest
-from multidict import CIMultiDict
-
 from bridge.caller import Metadata
 from bridge.errors import CredentialMissing, InvalidRequest
+from bridge.http.fields import AnswerFields
+from bridge.http.request import Request
 
 _OF_HTTP = frozenset(
     [
@@ -35,29 +34,29 @@ _UNIT_SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e
 class ForeignCrossing:
     """What crosses the bridge beside the messages."""
 
-    def request_metadata(self, request: BaseRequest, wants_credential: bool) -> list[tuple[str, str | bytes]]:
+    def request_metadata(self, request: Request, wants_credential: bool) -> list[tuple[str, str | bytes]]:
         """The metadata of a call. What gRPC cannot carry (text beyond visible ASCII) stays behind.
 
         Raises `CredentialMissing`, and `InvalidRequest` for a `-bin` header that is not base64.
         """
-        headers = request.headers
-        if wants_credential and not (headers.get("Authorization", "").strip() or headers.get("x-api-key", "").strip()):
+        headers = request.fields
+        if wants_credential and not (headers.get("authorization", "").strip() or headers.get("x-api-key", "").strip()):
             raise CredentialMissing()
         metadata: list[tuple[str, str | bytes]] = []
-        for header, value in headers.items():
-            name = _metadata_name(header.lower())
+        for header, value in headers.pairs:
+            name = _metadata_name(header)
             if name is None:
                 continue
             if name.endswith("-bin"):
                 metadata.append((name, _decode(header, value)))
             elif _VALUE.fullmatch(value):
                 metadata.append((name, value))
-        metadata.append(("x-forwarded-for", ", ".join([*headers.getall("X-Forwarded-For", ()), request.remote or ""])))
+        metadata.append(("x-forwarded-for", ", ".join([*headers.every("x-forwarded-for"), request.connection.peer])))
         return metadata
 
-    def timeout(self, request: BaseRequest, longest: float | None) -> float | None:
+    def timeout(self, request: Request, longest: float | None) -> float | None:
         """Seconds until the deadline, from Grpc-Timeout. Raises `InvalidRequest`."""
-        asked = request.headers.get("Grpc-Timeout")
+        asked = request.fields.get("grpc-timeout")
         if asked is None:
             return longest
         match = _TIMEOUT.fullmatch(asked.strip())
@@ -68,7 +67,7 @@ class ForeignCrossing:
         seconds = int(match.group(1)) * _UNIT_SECONDS[match.group(2)]
         return seconds if longest is None else min(seconds, longest)
 
-    def show_metadata(self, shown: Metadata, headers: CIMultiDict[str]) -> None:
+    def show_metadata(self, shown: Metadata, headers: AnswerFields) -> None:
         """Adds the server's metadata as headers; bytes as base64."""
         for name, value in shown:
             if name in _OF_HTTP or name.startswith((*_RESERVED, ":")):

@@ -47,13 +47,13 @@ class StatusBodies:
             details.append({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]})
         headers = dict(error.headers)
         if status == 401:
-            headers["WWW-Authenticate"] = "Bearer"
+            headers["www-authenticate"] = "Bearer"
         message = _NO_ROUTE if isinstance(error, RouteNotFound) else error.message
         return _answer(status, code, message, details, headers)
 
     def of_refusal(self, refusal: Refusal, _: str) -> ErrorAnswer:
         """The answer of a call that the server ended with a status, word for word."""
-        headers = {"WWW-Authenticate": "Bearer"} if refusal.code == code_pb2.UNAUTHENTICATED else {}
+        headers = {"www-authenticate": "Bearer"} if refusal.code == code_pb2.UNAUTHENTICATED else {}
         status = HTTP_STATUS.get(refusal.code, 500)
         return _answer(status, refusal.code, refusal.message, self._details(refusal.details), headers)
 

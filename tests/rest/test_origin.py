@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from multidict import CIMultiDict, CIMultiDictProxy
 
+from bridge.http.fields import RequestFields
 from bridge.origin import OriginReader, ProxyError
 from bridge.settings import BridgeSettings
 from tests.rest.scripted import serving
@@ -15,10 +15,10 @@ _TRUSTED = ("10.0.0.0/8", "192.168.1.1", "fd00::/8")
 def _read(
     peer: str, *forwarded: str, trusted: tuple[str, ...] = _TRUSTED, proto: str = "", tls: bool = False
 ) -> tuple[str, str]:
-    headers = CIMultiDict([("X-Forwarded-For", line) for line in forwarded])
+    lines = [(b"X-Forwarded-For", line.encode()) for line in forwarded]
     if proto:
-        headers["X-Forwarded-Proto"] = proto
-    origin = OriginReader(trusted).read(peer, tls, CIMultiDictProxy(headers), "req_1")
+        lines.append((b"X-Forwarded-Proto", proto.encode()))
+    origin = OriginReader(trusted).read(peer, tls, RequestFields(lines), "req_1")
     assert origin.request_id == "req_1"
     return origin.ip, origin.scheme
 

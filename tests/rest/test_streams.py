@@ -273,7 +273,6 @@ def _connect_small(port: int) -> socket.socket:
 
 
 def _transports(served: Served) -> list[Any]:
-    runner = served.bridge._runner
-    assert runner is not None
-    assert runner.server is not None
-    return [connection.transport for connection in runner.server.connections if connection.transport is not None]
+    server = served.bridge._server
+    assert server is not None
+    return [connection.transport for connection in server.connections if connection.transport is not None]
