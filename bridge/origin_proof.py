@@ -38,10 +38,14 @@ def proven_by(secret: bytes, unix_milliseconds: Callable[[], int] = _now) -> Ori
     """A prover with BRIDGE_SECRET: time and HMAC-SHA-256 beside the origin."""
     key = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=_LABEL).derive(secret)
 
+    # Copied for each call: what hashing the key leaves behind is the same for all of them.
+    keyed = hmac.new(key, digestmod=hashlib.sha256)
+
     def prove(method: str, origin: Origin) -> list[tuple[str, bytes]]:
         packed, now = _packed(origin), unix_milliseconds()
-        mac = hmac.digest(key, b"%s\n%d\n%s" % (method.encode(), now, packed), hashlib.sha256)
-        return [(ORIGIN, packed), (MAC, now.to_bytes(8, "big") + mac)]
+        mac = keyed.copy()
+        mac.update(b"%s\n%d\n%s" % (method.encode(), now, packed))
+        return [(ORIGIN, packed), (MAC, now.to_bytes(8, "big") + mac.digest())]
 
     return prove
 

@@ -3,61 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-import socket
-from dataclasses import dataclass, replace
-from typing import Any, Final
+import ssl
+from dataclasses import dataclass, field
+from typing import Final
 
-import grpc
-from grpc_health.v1 import health_pb2
-
-from bridge.caller import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES
+from bridge.http2.addresses import Address, resolve
+from bridge.http2.dial import Dial, dial
+from bridge.http2.errors import ConnectionFault
 
 _PLAIN: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _BY_NAME: Final = "dns:///"
 _SCHEMES: Final = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:")
 _PROBE_SECONDS: Final = 5.0
-_AWAY: Final = ("Connection refused", "unreachable", "No route", "unhealthy", "timed out", "NOT_SERVING")
+_OTHER_NAME: Final = (62, 64)
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 _LAST_PORT: Final = 65535
 
-_FOREIGN_OPTIONS: Final = (
-    # Servers that nobody has told otherwise end connections that are probed more often than every five minutes.
-    ("grpc.keepalive_time_ms", 330_000),
-    ("grpc.keepalive_permit_without_calls", 0),
-)
-
-CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
-    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
-    # Without these two a server runs megabytes ahead of a reader that is slow.
-    ("grpc.http2.bdp_probe", 0),
-    ("grpc.http2.lookahead_bytes", 65536),
-    # Each server in turn, those that say SERVING: one that drains says so before it closes its connections.
-    (
-        "grpc.service_config",
-        '{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}',
-    ),
-    # What the servers' names say about calls is ours to decide, not the name server's.
-    ("grpc.service_config_disable_resolution", 1),
-    # Each channel checks certificates itself, rather than share what another channel of the process has connected.
-    ("grpc.use_local_subchannel_pool", 1),
-    # A connection whose other end is gone without a word is noticed within 30 seconds, in use or not.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    # A server that comes back is found again within seconds, and so is a new one under the name.
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 1_000),
-    ("grpc.max_reconnect_backoff_ms", 3_000),
-    ("grpc.dns_min_time_between_resolutions_ms", 5_000),
-)
+_KEEPALIVE_SECONDS: Final = 20.0
+_KEEPALIVE_TIMEOUT: Final = 10.0
+"""A connection whose other end is gone without a word is noticed within 30 seconds, in use or not."""
+_FOREIGN_KEEPALIVE_SECONDS: Final = 330.0
+"""Servers that nobody has told otherwise end connections that are probed more often than every five minutes."""
 
 
 class TargetError(ValueError):
     """A target that cannot be used; the text is a sentence that names the option."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTls:
+    """How servers are spoken to over TLS."""
+
+    authorities: bytes | None = None
+    """PEM of those that sign the servers' certificates; None: the system's."""
+    chain: bytes | None = None
+    """PEM of the bridge's own certificate, where it shows one."""
+    key: bytes | None = field(default=None, repr=False)
+
+    def context(self) -> ssl.SSLContext:
+        """TLS 1.2 or newer, and HTTP/2 alone."""
+        context = ssl.create_default_context(cadata=None if self.authorities is None else self.authorities.decode())
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["h2"])
+        if self.chain is not None and self.key is not None:
+            # From memory: on disk the files may have been replaced since they were read.
+            file = os.memfd_create("certificate", os.MFD_CLOEXEC)
+            try:
+                os.write(file, self.chain.rstrip() + b"\n" + self.key)
+                context.load_cert_chain(f"/proc/self/fd/{file}")
+            finally:
+                os.close(file)
+        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +64,23 @@ class Target:
 
     name: str
     """A gRPC name, see `grpc_name`."""
-    credentials: grpc.ChannelCredentials | None = None
-    """TLS; None: plaintext."""
+    tls: TargetTls | None = None
+    """None: plaintext."""
     certificate_name: str = ""
     """The name that the servers' certificates carry, where it is not the target's host."""
     ours: bool = True
     """Whether the servers are the platform's, which allow frequent probes of their connections."""
 
-    def open(self) -> grpc.aio.Channel:
-        """A channel to the servers. Connects when it is first used."""
-        options = CHANNEL_OPTIONS if self.ours else _foreign(CHANNEL_OPTIONS)
-        if self.certificate_name:
-            options = (*options, ("grpc.ssl_target_name_override", self.certificate_name))
-        if self.credentials is None:
-            return grpc.aio.insecure_channel(self.name, options=options)
-        return grpc.aio.secure_channel(self.name, self.credentials, options=options)
-
-
-def _foreign(options: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
-    replaced = {name for name, _ in _FOREIGN_OPTIONS}
-    return (*(option for option in options if option[0] not in replaced), *_FOREIGN_OPTIONS)
+    @property
+    def dial(self) -> Dial:
+        """What connections are made with."""
+        return Dial(
+            tls=None if self.tls is None else self.tls.context(),
+            certificate_name=self.certificate_name,
+            keepalive_seconds=_KEEPALIVE_SECONDS if self.ours else _FOREIGN_KEEPALIVE_SECONDS,
+            keepalive_timeout=_KEEPALIVE_TIMEOUT,
+            idle_pings=self.ours,
+        )
 
 
 def grpc_name(text: str) -> str:
@@ -106,9 +101,13 @@ async def probe(target: Target, shown: str, seconds: float = _PROBE_SECONDS) -> 
 
     Raises `TargetError` where something is there that does not speak gRPC with us, or the name is unknown.
     """
-    # One by one: of several addresses gRPC tells one fault, and not the one that says most.
-    each = [_probe_one(one, shown, seconds) for one in await _addresses(target, shown)]
-    found = await asyncio.gather(*each, return_exceptions=True)
+    try:
+        addresses = await resolve(target.name)
+    except OSError:
+        raise TargetError(f"--target {shown}: the name is not known.") from None
+    found = await asyncio.gather(
+        *(_probe_one(one, target.dial, shown, seconds) for one in addresses), return_exceptions=True
+    )
     if True in found:
         return True
     for fault in found:
@@ -117,52 +116,34 @@ async def probe(target: Target, shown: str, seconds: float = _PROBE_SECONDS) -> 
     return False
 
 
-async def _addresses(target: Target, shown: str) -> list[Target]:
-    if not target.name.startswith(_BY_NAME):
-        return [target]
-    host, _, port = target.name.removeprefix(_BY_NAME).rpartition(":")
+async def _probe_one(address: Address, how: Dial, shown: str, seconds: float) -> bool:
     try:
-        rows = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        async with asyncio.timeout(seconds):
+            connection = await dial(address, how, lambda: None, lambda call: None)
+    except TimeoutError:
+        raise TargetError(f"--target {shown}: nothing answered as a gRPC server within {seconds:g} s.") from None
+    except ssl.SSLError as error:
+        raise TargetError(f"--target {shown}: {_tls_fault(error)}") from None
+    except (ConnectionFault, ConnectionResetError, BrokenPipeError):
+        raise TargetError(
+            f"--target {shown}: what listens there is no gRPC server, or one that wants TLS."
+            if how.tls is None
+            else f"--target {shown}: what listens there is no gRPC server."
+        ) from None
     except OSError:
-        raise TargetError(f"--target {shown}: the name is not known.") from None
-    names = {f"ipv6:[{row[4][0]}]:{port}" if row[0] == socket.AF_INET6 else f"ipv4:{row[4][0]}:{port}" for row in rows}
-    return [replace(target, name=name, certificate_name=target.certificate_name or host) for name in sorted(names)]
-
-
-async def _probe_one(target: Target, shown: str, seconds: float) -> bool:
-    channel = target.open()
-    check: Any = channel.unary_unary(
-        "/grpc.health.v1.Health/Check",
-        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-        response_deserializer=health_pb2.HealthCheckResponse.FromString,
-    )
-    try:
-        await check(health_pb2.HealthCheckRequest(), timeout=seconds)
-    except grpc.aio.AioRpcError as error:
-        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-            raise TargetError(f"--target {shown}: nothing answered as a gRPC server within {seconds:g} s.") from None
-        if error.code() is not grpc.StatusCode.UNAVAILABLE:
-            # A server answered, though not about its health.
-            return True
-        return _unreachable(error.details() or "", shown)
-    finally:
-        await channel.close()
+        return False
+    connection.drain()
     return True
 
 
-def _unreachable(text: str, shown: str) -> bool:
-    """False for servers that are only away. Raises `TargetError` for what waiting will not mend."""
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        raise TargetError(
-            f"--target {shown}: the server's certificate is not signed by an authority of --target-ca "
+def _tls_fault(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code in _OTHER_NAME:
+            return "the server's certificate has another name; --target-name can say which."
+        return (
+            "the server's certificate is not signed by an authority of --target-ca "
             "(without that option: of the system's)."
         )
-    if "Hostname Verification" in text:
-        raise TargetError(f"--target {shown}: the server's certificate has another name; --target-name can say which.")
-    if "WRONG_VERSION_NUMBER" in text:
-        raise TargetError(f"--target {shown}: the server does not speak TLS: leave --target-tls and --target-ca out.")
-    if "handshake failed" in text:
-        raise TargetError(f"--target {shown}: the TLS handshake failed ({text[-160:].strip()}).")
-    if any(sign in text for sign in _AWAY):
-        return False
-    raise TargetError(f"--target {shown}: what listens there is no gRPC server, or one that wants TLS.")
+    if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}:
+        return "the server does not speak TLS: leave --target-tls and --target-ca out."
+    return f"the TLS handshake failed ({error.reason or error})."

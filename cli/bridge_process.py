@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import grpc
 import prometheus_client
 import structlog
 
@@ -25,7 +24,7 @@ from bridge.origin_proof import OriginProver, proven_by, told
 from bridge.policy import OWN, Policy
 from bridge.router import RouteConflict
 from bridge.settings import BridgeSettings
-from bridge.target import Target, TargetError, grpc_name, probe
+from bridge.target import Target, TargetError, TargetTls, grpc_name, probe
 from cli import alias_files, process
 from cli.alias_files import AliasError
 from cli.foreign_options import Foreign
@@ -86,10 +85,8 @@ class Servers:
         if not self._options.target_tls:
             return Target(self._name, ours=self._options.foreign is None)
         own = None if self._own is None else self._own.current
-        credentials = grpc.ssl_channel_credentials(
-            self._authorities, None if own is None else own.key, None if own is None else own.chain
-        )
-        return Target(self._name, credentials, self._options.target_name, ours=self._options.foreign is None)
+        tls = TargetTls(self._authorities, None if own is None else own.chain, None if own is None else own.key)
+        return Target(self._name, tls, self._options.target_name, ours=self._options.foreign is None)
 
     @property
     def prover(self) -> OriginProver | None:

@@ -22,6 +22,7 @@ from server.rpc.idempotency.caller_key import METADATA_KEY
 from server.rpc.methods import Method
 from server.rpc.origin_proof import FORWARDED, OriginProof, Peer
 from server.rpc.pipeline import Ending, Incoming, Pipeline
+from server.rpc.whole_answers import at_the_end, is_whole, wants_whole
 
 MAX_MESSAGE_BYTES: Final = 33 * 1024 * 1024
 MAX_METADATA_BYTES: Final = 16 * 1024
@@ -93,6 +94,7 @@ class GrpcEdge(grpc.GenericRpcHandler):
             return
         remaining: float | None = context.time_remaining()
         pairs: Sequence[tuple[str, str | bytes]] = context.invocation_metadata() or ()  # type: ignore[assignment]
+        outgoing.whole = wants_whole(pairs)
         incoming = Incoming(
             method=method,
             request=request,
@@ -102,7 +104,8 @@ class GrpcEdge(grpc.GenericRpcHandler):
         )
         ending = await self._pipeline.run(incoming, outgoing)
         if ending.status is None:
-            context.set_trailing_metadata(tuple(ending.trailing_metadata))
+            trailing = tuple(ending.trailing_metadata)
+            context.set_trailing_metadata(trailing if outgoing.kept is None else at_the_end(outgoing.kept, trailing))
             return
         await _abort(context, ending, incoming.origin.request_id)
 
@@ -146,8 +149,15 @@ class _UnaryOutgoing:
     def __init__(self, context: _ServicerContext) -> None:
         self._context = context
         self.reply: Message | None = None
+        self.whole = False
+        """Whether the caller wants to be told all at the end."""
+        self.kept: Sequence[MetadataPair] | None = None
+        """Initial metadata that goes out at the end."""
 
     async def send_initial_metadata(self, metadata: Sequence[MetadataPair]) -> None:
+        if self.whole:
+            self.kept = metadata
+            return
         await self._context.send_initial_metadata(tuple(metadata))
 
     async def send(self, message: Message) -> None:
@@ -159,11 +169,23 @@ class _StreamOutgoing:
 
     def __init__(self, context: _ServicerContext) -> None:
         self._context = context
+        self.whole = False
+        """Whether the caller wants to be told all at the end, of answers that are no events."""
+        self.kept: Sequence[MetadataPair] | None = None
+        """Initial metadata that goes out at the end, or with the first message."""
 
     async def send_initial_metadata(self, metadata: Sequence[MetadataPair]) -> None:
+        if self.whole:
+            self.kept = metadata
+            return
         await self._context.send_initial_metadata(tuple(metadata))
 
     async def send(self, message: Message) -> None:
+        if self.whole:
+            self.whole = False
+            if self.kept is not None and not is_whole(message):
+                initial, self.kept = self.kept, None
+                await self._context.send_initial_metadata(tuple(initial))
         await self._context.write(message)
 
 

@@ -31,6 +31,8 @@ _LOG_SECONDS: Final = 60.0
 _TIME_BYTES: Final = 8
 _MAC_BYTES: Final = 32
 _RESERVED: Final = "tollbridge-"
+WHOLE: Final = "tollbridge-whole"
+"""Asks for whole answers at once, see `server.rpc.whole_answers`. Anybody may: it claims nothing."""
 FORWARDED: Final = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip"})
 _SCHEMES: Final = frozenset({"http", "https"})
 _MOST_CHARACTERS: Final = 64
@@ -53,18 +55,16 @@ class Peer:
     """Names of its verified certificate; none without TLS."""
 
 
-def origin_mac(key: bytes, method: str, milliseconds: int, origin: bytes) -> bytes:
-    """The HMAC of a proof. Neither a method nor a number holds a line feed, so that nothing can be read two ways."""
-    return hmac.digest(key, b"%s\n%d\n%s" % (method.encode(), milliseconds, origin), hashlib.sha256)
-
-
 class OriginProof:
     """Decides what is believed of the metadata of one server's calls."""
 
     def __init__(self, clock: Clock, secret: bytes | None = None, bridge_names: Collection[str] = ()) -> None:
         """`secret` is BRIDGE_SECRET; `bridge_names` are the certificate names that count as bridges."""
         self._clock = clock
-        self._key = None if secret is None else RootSecret(secret).derive("bridge-origin")
+        key = None if secret is None else RootSecret(secret).derive("bridge-origin")
+        # Copied for each call: what hashing the key leaves behind is the same for all of them, and a copy's short
+        # update keeps the interpreter's lock, for which grpc's thread would wait otherwise.
+        self._keyed = None if key is None else hmac.new(key, digestmod=hashlib.sha256)
         self._bridge_names = frozenset(bridge_names)
         self._log = structlog.get_logger("origin")
         self._last_logged: dict[str, float] = {}
@@ -79,6 +79,8 @@ class OriginProof:
         claims: Mapping[str, str | bytes] | None = None
         forwarded = False
         for name, value in pairs:
+            if name == WHOLE:
+                continue
             if name.startswith(_RESERVED):
                 claims = {**(claims or {}), name: value}
             elif name in FORWARDED:
@@ -101,10 +103,13 @@ class OriginProof:
 
     def _fault(self, method: str, origin: bytes, proof: str | bytes | None) -> str:
         """What is wrong with a proof; empty for a good one."""
-        if self._key is None or not isinstance(proof, bytes) or len(proof) != _TIME_BYTES + _MAC_BYTES:
+        if self._keyed is None or not isinstance(proof, bytes) or len(proof) != _TIME_BYTES + _MAC_BYTES:
             return "origin_without_proof"
         milliseconds = int.from_bytes(proof[:_TIME_BYTES], "big")
-        if not hmac.compare_digest(proof[_TIME_BYTES:], origin_mac(self._key, method, milliseconds, origin)):
+        # Neither a method nor a number holds a line feed, so that nothing can be read two ways.
+        mac = self._keyed.copy()
+        mac.update(b"%s\n%d\n%s" % (method.encode(), milliseconds, origin))
+        if not hmac.compare_digest(proof[_TIME_BYTES:], mac.digest()):
             return "origin_forged"
         if abs(_unix_milliseconds(self._clock.now()) - milliseconds) > VALID_SECONDS * 1000:
             return "origin_expired"

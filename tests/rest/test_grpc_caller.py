@@ -145,6 +145,7 @@ async def test_leaving_ends_the_call_on_the_server(how: str) -> None:
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
+            await reply.aclose()
         else:
             await reply.aclose()
             with pytest.raises(Refusal) as caught:

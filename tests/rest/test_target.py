@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from bridge.target import Target, TargetError, grpc_name, probe
+from bridge.target import Target, TargetError, TargetTls, grpc_name, probe
 from cli.tls.certificate import CertificateFiles
 from cli.tls.contexts import grpc_credentials
 from cli.tls.live_certificate import LiveCertificate
@@ -64,7 +64,7 @@ async def test_tls_must_fit(tmp_path: Path) -> None:
     port = server.add_secure_port("127.0.0.1:0", grpc_credentials(live))
     plain = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    right, wrong = (grpc.ssl_channel_credentials(each.file.read_bytes()) for each in (authority, stranger))
+    right, wrong = (TargetTls(each.file.read_bytes()) for each in (authority, stranger))
     try:
         # It has no health service, which is the server's own affair.
         assert await found(Target(f"dns:///localhost:{port}", right))

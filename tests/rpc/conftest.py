@@ -17,7 +17,7 @@ from bridge.caller import Call, Caller, Origin
 from bridge.catalog import Catalog
 from bridge.grpc_caller import GrpcCaller
 from bridge.origin_proof import proven_by
-from bridge.target import Target
+from bridge.target import Target, TargetTls
 from cli.in_process_caller import InProcessCaller
 from cli.tls.certificate import CertificateFiles
 from cli.tls.contexts import grpc_credentials
@@ -133,8 +133,8 @@ async def over_tls() -> AsyncIterator[Wire]:
         live = LiveCertificate(CertificateFiles(pair.certificate, pair.key))
         async with grpc_server(servicer, OriginProof(SystemClock(), SECRET), grpc_credentials(live)) as port:
             catalog = Catalog.from_image(image())
-            credentials = grpc.ssl_channel_credentials(authority.file.read_bytes())
-            caller = GrpcCaller(Target(f"dns:///localhost:{port}", credentials), catalog, proven_by(SECRET))
+            tls = TargetTls(authority.file.read_bytes())
+            caller = GrpcCaller(Target(f"dns:///localhost:{port}", tls), catalog, proven_by(SECRET))
             yield Wire("tls", caller, servicer, catalog.methods[0].request_class)
             await caller.aclose()
 

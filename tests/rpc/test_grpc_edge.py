@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
+from google.api.httpbody_pb2 import HttpBody
 from google.rpc import error_details_pb2, status_pb2
 
 from server.rpc.grpc_edge import ip_of
+from server.rpc.whole_answers import INITIAL, is_whole
 from tests.rpc.conftest import grpc_server
 from tests.rpc.echo import SERVICE, EchoServicer
+from tests.rpc.echo import request as echo_request
 
 
 @pytest.fixture
@@ -112,3 +115,35 @@ async def test_an_unknown_method_is_unimplemented(channel: grpc.aio.Channel) -> 
 )
 def test_the_peer_text_gives_the_address(peer: str, ip: str) -> None:
     assert ip_of(peer) == ip
+
+
+@pytest.mark.parametrize("method", ["Echo", "Count"])
+async def test_only_who_asks_for_it_is_told_everything_at_the_end(channel: grpc.aio.Channel, method: str) -> None:
+    asked = (("tollbridge-whole", "1"),)
+    for metadata, first in ((), True), (asked, False):
+        call: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(f"/{SERVICE}/{method}")
+        calling = call(b"", metadata=metadata)
+        assert ("x-request-id" in dict(await calling.initial_metadata() or ())) is first
+        async for _ in calling:
+            continue
+        trailing = list(await calling.trailing_metadata() or ())
+        assert trailing[-1][0] in {"x-echo-end", "x-echo-bin"}
+        assert ("x-request-id" in dict(trailing)) is not first
+        if not first:
+            assert trailing[0][0] == INITIAL
+            assert "x-request-id" in [name for name, _ in trailing[1 : 1 + int(trailing[0][1])]]
+
+
+async def test_a_stream_s_beginning_is_told_at_once_where_it_has_messages(channel: grpc.aio.Channel) -> None:
+    call: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(f"/{SERVICE}/Count")
+    message = echo_request(count=2, text="n").SerializeToString()
+    calling = call(message, metadata=(("tollbridge-whole", "1"),))
+    assert "x-request-id" in dict(await calling.initial_metadata() or ())
+    assert len([answer async for answer in calling]) == 2
+    assert [name for name, _ in await calling.trailing_metadata() or ()] == ["x-echo-end"]
+
+
+def test_what_a_bridge_collects_is_whole() -> None:
+    assert is_whole(HttpBody(content_type="application/json"))
+    assert not is_whole(HttpBody(content_type="text/event-stream; charset=utf-8"))
+    assert not is_whole(echo_request())
