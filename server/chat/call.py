@@ -24,7 +24,7 @@ from server.chat.admission import Admission, Admitted, Applicant
 from server.chat.answer_name import AnswerName
 from server.chat.answer_stream import AnswerStream
 from server.chat.bill import Bill, make_bill
-from server.chat.errors import ProviderError, ProviderFailedError, ProviderMisconfiguredError, ProviderTimeoutError
+from server.chat.errors import ProviderError, ProviderFailedError, ProviderMisconfiguredError
 from server.chat.governed_body import GovernedBody
 from server.chat.model_choice import choose_model
 from server.chat.profile_body import profiled, silence
@@ -57,7 +57,6 @@ _TIMED_OUT: Final = 504
 _UNAVAILABLE: Final = 503
 _DEADLINE_SLACK_SECONDS: Final = 0.01
 _log = structlog.get_logger("chat")
-_TOO_LONG: Final = "the call lasted longer than calls may"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +93,8 @@ class ChatCall:
         self._upstream: ProviderAnswer | None = None
         self._stream: AnswerStream | None = None
         self._first: list[bytes] | None = None
-        self._alarm: asyncio.TimerHandle | None = None
-        self._too_long = False
         self._progress = Progress(tools.book, self._call_id, self._tally)
-        self._settling: asyncio.Task[Settlement] | None = None
+        self._settling: asyncio.Future[Settlement] | None = None
         self._billed: MeteredCall | None = None
 
     async def __aenter__(self) -> Self:
@@ -135,8 +132,6 @@ class ChatCall:
             payloads = await self._stream.read()
         except ProviderError as error:
             self._silence(error)
-            if self._too_long:
-                raise ProviderTimeoutError(self._found.provider.name, _TOO_LONG) from error
             raise
         passing("mid-stream")
         await self._before_handing_over()
@@ -183,20 +178,14 @@ class ChatCall:
         adapter = self._tools.providers.get(model.provider.kind)
         if adapter is None:
             raise ProviderMisconfiguredError(model.provider.name, 0, f"no adapter for {model.provider.kind}")
-        longest = asyncio.timeout(self._seconds_left())
-        try:
-            async with longest:
-                await self._ask(adapter, model, admitted, build(self._body, model, limit))
-        except TimeoutError as error:
-            if not longest.expired():
-                raise
-            raise ProviderTimeoutError(model.provider.name, _TOO_LONG) from error
+        await self._ask(adapter, model, admitted, build(self._body, model, limit))
         self._context.initial_metadata.append((PROCESSING_HEADER, str(self._elapsed_ms())))
 
     async def _ask(self, adapter: ChatProvider, model: CallableModel, admitted: Admitted, body: bytes) -> None:
         """Sends the request and reads a unary answer, or the first of a stream."""
-        self._upstream = await adapter.send(model.provider, body, self._body.streams, self._tally.mark_sent)
-        if not self._body.streams:
+        streams, longest = self._body.streams, max(0.0, self._last_moment - self._tools.clock.monotonic())
+        self._upstream = await adapter.send(model.provider, body, streams, self._tally.mark_sent, longest)
+        if not streams:
             await read_answer(model.provider, self._upstream, self._tally, _name_of(model))
             return
         self._tell_limits(admitted)
@@ -204,16 +193,6 @@ class ChatCall:
         self._first = await self._stream.read()
         passing("first byte")
         await self._before_handing_over()
-        # One alarm for all later reads: a timeout around each would cost a sixth of the chunk.
-        self._alarm = asyncio.get_running_loop().call_later(self._seconds_left(), self._end_too_long)
-
-    def _seconds_left(self) -> float:
-        return max(0.0, self._last_moment - self._tools.clock.monotonic())
-
-    def _end_too_long(self) -> None:
-        """Whoever waits for more of the stream hears that it is closed."""
-        self._too_long = True
-        self._close_upstream()
 
     def _silence(self, error: BaseException) -> None:
         if self._model is not None and self._model.profile is not None:
@@ -259,8 +238,6 @@ class ChatCall:
         self._tools.settlements.begin_when_opened(opening, nothing)
 
     async def _end(self, error: BaseException | None) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
         if self._admitted is None:
             self._close_upstream()
             return
@@ -293,20 +270,25 @@ class ChatCall:
             raise UnavailableError(f"call {self._call_id} is on no disk and in no database")
         return settlement
 
-    def _begin_settling(self, ending: str, status: int) -> asyncio.Task[Settlement]:
-        """Settles in a task of its own, once; the first ending counts."""
+    def _begin_settling(self, ending: str, status: int) -> asyncio.Future[Settlement]:
+        """Settles apart from this task, once; the first ending counts."""
         if self._settling is not None:
             return self._settling
         admitted = self._admitted
         assert admitted is not None, "only what was admitted is settled"
-        duration_ms = self._elapsed_ms()
+        duration_ms, final = self._elapsed_ms(), self._tally.final
+        if final is not None:
+            self._billed = self._metered(Bill(final, estimated=False), ending, status, duration_ms)
+            admitted.settle_limits(final.total)
+            self._settling = self._tools.settlements.begin(admitted.hold, self._billed)
+            return self._settling
 
         async def bill() -> MeteredCall:
             billed = self._billed = self._metered(await self._make_bill(ending), ending, status, duration_ms)
             admitted.settle_limits(billed.tokens.total)
             return billed
 
-        self._settling = self._tools.settlements.begin(admitted.hold, bill)
+        self._settling = self._tools.settlements.begin_counting(admitted.hold, bill)
         return self._settling
 
     def _tell_limits(self, admitted: Admitted) -> None:

@@ -3,6 +3,7 @@ then settled, with many others where it was taken from a lease, alone where it h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
@@ -89,22 +90,39 @@ class CallBook:
         It is safe when this answers: on the disk, to be flushed within a quarter of a second, or in the database.
         Raises what the database does where neither can be had; then it is to be asked again.
         """
-        charged, excess = charges(call, hold.amount)
-        ended = EndedCall(call, None if hold.lease is None else hold.id, hold.funding, charged, excess)
+        ended = _ended(hold, call)
         if hold.lease is None and hold.amount:
             return await self._settle_hold(hold, ended)
-        safe = await self._journaled(ended)
-        if not safe:
-            await self._flusher.send([ended])
-        available = 0
-        if hold.lease is not None:
-            hold.lease.settle(hold.amount, charged)
-            available = hold.lease.available
-        if safe:
-            self._flusher.add(ended)
-        else:
-            self.flushed(ended)
-        return Settlement(charged, ended.excess, available, None)
+        if await self._journaled(ended):
+            return self._settle_later(hold, ended)
+        await self._flusher.send([ended])
+        settlement = _charge(hold, ended)
+        self.flushed(ended)
+        return settlement
+
+    def settle_at_once(self, hold: Hold, call: MeteredCall, settled: Callable[[Settlement | None], None]) -> bool:
+        """The same without a task, for a call that was taken from a lease or costs nothing: `settled` hears its charge
+        as soon as it is safe, or None where the journal does not take it. Then, and where the answer is False,
+        `settle` is to be asked."""
+        if hold.lease is None and hold.amount:
+            return False
+        ended = _ended(hold, call)
+
+        def told(error: JournalFullError | None) -> None:
+            if error is None:
+                self._mark_safe(ended)
+                settled(self._settle_later(hold, ended))
+            else:
+                self._take_back(ended, error)
+                settled(None)
+
+        try:
+            self._write_end(ended)
+            self._journal.when_synced(told)
+        except JournalFullError as error:
+            self._take_back(ended, error)
+            return False
+        return True
 
     async def flush(self) -> None:
         """Brings what was settled so far into the database, for those who want to read it at once."""
@@ -129,16 +147,45 @@ class CallBook:
 
     async def _journaled(self, ended: EndedCall) -> bool:
         try:
-            self._journal.closed(_closed(ended))
-            passing("journal closed")
+            self._write_end(ended)
             await self._journal.synced()
         except JournalFullError as error:
-            _log.warning("an end was not journaled", call=str(ended.call.id), error=str(error))
-            self._journal.reopen(ended.call.id.bytes)
+            self._take_back(ended, error)
             return False
+        self._mark_safe(ended)
+        return True
+
+    def _write_end(self, ended: EndedCall) -> None:
+        self._journal.closed(_closed(ended))
+        passing("journal closed")
+
+    def _mark_safe(self, ended: EndedCall) -> None:
         passing("journal synced")
         self._journal.mark_safe(ended.call.id.bytes)
-        return True
+
+    def _take_back(self, ended: EndedCall, error: JournalFullError) -> None:
+        _log.warning("an end was not journaled", call=str(ended.call.id), error=str(error))
+        self._journal.reopen(ended.call.id.bytes)
+
+    def _settle_later(self, hold: Hold, ended: EndedCall) -> Settlement:
+        """What is safe comes into the database with others."""
+        settlement = _charge(hold, ended)
+        self._flusher.add(ended)
+        return settlement
+
+
+def _ended(hold: Hold, call: MeteredCall) -> EndedCall:
+    charged, excess = charges(call, hold.amount)
+    return EndedCall(call, None if hold.lease is None else hold.id, hold.funding, charged, excess)
+
+
+def _charge(hold: Hold, ended: EndedCall) -> Settlement:
+    """What was set aside and not used is free again."""
+    available = 0
+    if hold.lease is not None:
+        hold.lease.settle(hold.amount, ended.charged)
+        available = hold.lease.available
+    return Settlement(ended.charged, ended.excess, available, None)
 
 
 def _price_of(price: Price) -> tuple[int, int, int, int, int, int, int | None]:

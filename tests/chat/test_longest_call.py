@@ -85,12 +85,12 @@ async def test_what_keeps_a_call_alive_does_not_make_it_longer(
 
 
 async def test_a_stream_of_text_is_ended_too(database: TestDatabase, provider: ProviderDouble) -> None:
-    async with open_workbench(database, longest_call=_LONGEST) as bench:
+    async with open_workbench(database, _PATIENCE, longest_call=_LONGEST) as bench:
         await bench.add_model(ModelRow(id="slow"), provider.url)
         provider.next(Script(tokens=1000, interval=0.02))
         await _times_out(bench, streams=True)
         await provider.requests[0].wait_closed(1.0)
-        assert 1 <= (await bench.event()).output <= 45
+        assert 1 <= (await bench.event()).output <= 80, "a second and a half's"
 
 
 async def test_a_slow_reader_hears_the_end_of_an_answer_that_was_in_time(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -32,6 +33,9 @@ class _Away:
         self.excess = excess
         self.settled: list[UUID] = []
 
+    def settle_at_once(self, hold: Hold, call: MeteredCall, settled: Callable[[Settlement | None], None]) -> bool:
+        return False
+
     async def settle(self, hold: Hold, call: MeteredCall) -> Settlement:
         self.tries -= 1
         if self.tries >= 0:
@@ -54,7 +58,7 @@ async def test_it_is_tried_until_it_succeeds() -> None:
 
     meter = _Away(9)
     settlements = Settlements(meter, sleep)
-    settlement = await settlements.wait(settlements.begin(_HOLD, _bill))
+    settlement = await settlements.wait(settlements.begin_counting(_HOLD, _bill))
     assert settlement is not None
     assert settlement.cost == 5
     assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
@@ -72,7 +76,7 @@ async def test_no_failure_loses_a_settlement(error: Exception) -> None:
     meter = _Away(2, error)
     settlements = Settlements(meter, sleep)
     with structlog.testing.capture_logs() as logs:
-        assert await settlements.wait(settlements.begin(_HOLD, _bill)) is not None
+        assert await settlements.wait(settlements.begin_counting(_HOLD, _bill)) is not None
     assert waits == [0.5, 1.0]
     assert meter.settled == [_HOLD.id]
     assert [(line["log_level"], line["error"]) for line in logs] == [("warning", repr(error))] * 2
@@ -84,7 +88,7 @@ async def test_excess_is_logged_and_counted() -> None:
     before = [REGISTRY.get_sample_value(name) or 0 for name in (calls, nano)]
     settlements = Settlements(_Away(0, excess=70))
     with structlog.testing.capture_logs() as logs:
-        await settlements.wait(settlements.begin(_HOLD, _bill))
+        await settlements.wait(settlements.begin_counting(_HOLD, _bill))
     assert [REGISTRY.get_sample_value(name) for name in (calls, nano)] == [before[0] + 1, before[1] + 70]
     (line,) = logs
     assert (line["log_level"], line["excess_nano"], line["org"]) == ("warning", 70, str(_ORG))
@@ -98,7 +102,7 @@ async def test_draining_says_what_is_left() -> None:
 
     meter = _Away(1)
     settlements = Settlements(meter, sleep)
-    settling = settlements.begin(_HOLD, _bill)
+    settling = settlements.begin_counting(_HOLD, _bill)
     assert await settlements.drain(0.05) == 1
     back.set()
     assert await settlements.drain(1.0) == 0
@@ -124,4 +128,40 @@ async def test_a_hold_that_opens_after_its_caller_left_is_given_back() -> None:
     opened.set()
     refused.set()
     assert await settlements.drain(1.0) == 0
+    assert meter.settled == [_HOLD.id]
+
+
+class _Journaled(_Away):
+    """Begins every settlement at once, and tells of it when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.told: list[Callable[[Settlement | None], None]] = []
+
+    def settle_at_once(self, hold: Hold, call: MeteredCall, settled: Callable[[Settlement | None], None]) -> bool:
+        self.told.append(settled)
+        return True
+
+
+async def test_what_is_settled_at_once_needs_nobody_who_waits() -> None:
+    meter = _Journaled()
+    settlements = Settlements(meter)
+    settling = settlements.begin(_HOLD, await _bill())
+    waiting = asyncio.ensure_future(settlements.wait(settling))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    assert await settlements.drain(0.01) == 1
+    settlement = Settlement(cost=5, excess=0, available=95, transfer_id=None)
+    meter.told[0](settlement)
+    assert await settlements.wait(settling) == settlement
+    assert await settlements.drain(1.0) == 0
+    assert meter.settled == [], "once"
+
+
+async def test_what_the_journal_does_not_take_is_settled_all_the_same() -> None:
+    meter = _Journaled()
+    settlements = Settlements(meter)
+    settling = settlements.begin(_HOLD, await _bill())
+    meter.told[0](None)
+    assert (await settlements.wait(settling)) == Settlement(cost=5, excess=0, available=95, transfer_id=None)
     assert meter.settled == [_HOLD.id]

@@ -23,7 +23,9 @@ class OpenAIProvider:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def send(self, provider: Provider, body: bytes, streams: bool, on_sent: Callable[[], None]) -> OpenAIAnswer:
+    async def send(
+        self, provider: Provider, body: bytes, streams: bool, on_sent: Callable[[], None], longest: float
+    ) -> OpenAIAnswer:
         """As `ChatProvider.send`."""
         headers = {
             "Content-Type": "application/json",
@@ -33,8 +35,9 @@ class OpenAIProvider:
         }
         if provider.api_key:
             headers["Authorization"] = f"Bearer {provider.api_key}"
+        url = f"{provider.base_url}/chat/completions"
         try:
-            response = await self._transport.post(f"{provider.base_url}/chat/completions", headers, body, on_sent)
+            response = await self._transport.post(url, headers, body, on_sent, longest)
         except TransportError as error:
             raise _broken(provider, error) from error
         passing("upstream answered")
@@ -65,9 +68,12 @@ class OpenAIAnswer:
 
     async def check(self, streams: bool) -> None:
         """Raises the error of an answer that is no success, or no stream where one was asked for."""
-        status, headers = self._response.status, self._response.headers
+        status = self._response.status
+        if status == _SUCCESS and not streams:
+            return
+        headers = self._response.headers
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if status == _SUCCESS and (kind == "text/event-stream" or not streams):
+        if status == _SUCCESS and kind == "text/event-stream":
             return
         try:
             body = await self._response.read_all(MAX_ERROR_BYTES)

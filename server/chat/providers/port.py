@@ -38,8 +38,10 @@ class ProviderAnswer(Protocol):
 class ChatProvider(Protocol):
     """One provider protocol."""
 
-    async def send(self, provider: Provider, body: bytes, streams: bool, on_sent: Callable[[], None]) -> ProviderAnswer:
-        """Sends a request in OpenAI's form and waits for the head of the answer.
+    async def send(
+        self, provider: Provider, body: bytes, streams: bool, on_sent: Callable[[], None], longest: float
+    ) -> ProviderAnswer:
+        """Sends a request in OpenAI's form and waits for the head of the answer, which ends after `longest` seconds.
 
         `on_sent` is called when the request goes onto the wire: from then on the provider may charge for it.
         Cancelling closes the connection. Raises errors of `server.chat.errors`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -50,8 +51,16 @@ class Response(Protocol):
 class Transport(Protocol):
     """A pool of connections."""
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, on_sent: Callable[[], None]) -> Response:
-        """Sends a request and waits for the head of its answer; redirects are not followed.
+    async def post(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        on_sent: Callable[[], None],
+        longest: float = math.inf,
+    ) -> Response:
+        """Sends a request and waits for the head of its answer; redirects are not followed. Request and answer may last
+        `longest` seconds together, then whoever waits for more of it fails.
 
         Cancelling closes the connection. Raises `TransportError`.
         """

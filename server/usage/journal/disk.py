@@ -5,58 +5,84 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from queue import SimpleQueue
+from typing import NamedTuple
+
+Told = Callable[[OSError | None], None]
+"""Hears that what was written is on the disk, or why it is not."""
+
+
+class _Work(NamedTuple):
+    files: Sequence[int]
+    told: Sequence[Told]
+    last: bool
 
 
 class DiskWriter:
-    """Runs fdatasync apart from the event loop. Those who come while it runs share the next one."""
+    """Runs fdatasync apart from the event loop. Those who come while it runs share the next one.
+
+    The thread is woken once for all of them: to wake it for each took more time than the rest of a call's journal.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._condition = threading.Condition()
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[Told] = []
         self._files: list[int] = []
         """The file that is written to, last; before it, those that it followed and that are not closed yet."""
-        self._ended = False
+        self._busy = False
+        self._work: SimpleQueue[_Work] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def use(self, file: int) -> None:
         """This file is written to from now on. The one before it is brought to the disk and closed."""
-        with self._condition:
-            self._files.append(file)
-            self._condition.notify()
+        self._files.append(file)
+        if len(self._files) > 1 and not self._busy:
+            self._begin()
 
-    def synced(self) -> asyncio.Future[None]:
-        """Done when all that was written before this call is on the disk. Fails with OSError where the disk does."""
-        future: asyncio.Future[None] = self._loop.create_future()
-        with self._condition:
-            self._waiting.append(future)
-            self._condition.notify()
-        return future
+    def when_synced(self, told: Told) -> None:
+        """Calls `told`, from the event loop, when all that was written before this is on the disk or cannot be."""
+        self._waiting.append(told)
+        if not self._busy:
+            self._begin()
 
-    def close(self) -> None:
-        """Brings everything to the disk, closes the files and ends the thread."""
-        with self._condition:
-            self._ended = True
-            self._condition.notify()
-        self._thread.join()
+    async def close(self) -> None:
+        """Brings everything to the disk, closes the files and ends the thread. Nothing may be written any more."""
+        self._busy = True
+        self._hand_over(last=True)
+        await asyncio.to_thread(self._thread.join)
+
+    def _begin(self) -> None:
+        self._busy = True
+        self._hand_over(last=False)
+
+    def _hand_over(self, *, last: bool) -> None:
+        told, self._waiting = self._waiting, []
+        files, self._files = self._files, [] if last else self._files[-1:]
+        self._work.put(_Work(files, told, last))
 
     def _run(self) -> None:
-        ended = False
-        while not ended:
-            with self._condition:
-                while not self._waiting and not self._ended and len(self._files) < 2:
-                    self._condition.wait()
-                ended = self._ended
-                waiting, self._waiting = self._waiting, []
-                files = list(self._files)
-                self._files = [] if ended else files[-1:]
-            error = _sync(files, close_last=ended)
-            self._loop.call_soon_threadsafe(_tell, waiting, error)
+        last = False
+        while not last:
+            files, told, last = self._work.get()
+            error = _sync(files, close_last=last)
+            self._loop.call_soon_threadsafe(self._tell, told, error)
+
+    def _tell(self, told: Sequence[Told], error: OSError | None) -> None:
+        self._busy = False
+        # Those who came meanwhile first: the disk works while the others go on.
+        if self._waiting or len(self._files) > 1:
+            self._begin()
+        for tell in told:
+            try:
+                tell(error)
+            except Exception as failure:  # noqa: BLE001 - recorded; the others wait too
+                self._loop.call_exception_handler({"message": "after a record was written", "exception": failure})
 
 
-def _sync(files: list[int], *, close_last: bool) -> OSError | None:
+def _sync(files: Sequence[int], *, close_last: bool) -> OSError | None:
     error: OSError | None = None
     for number, file in enumerate(files):
         try:
@@ -68,13 +94,3 @@ def _sync(files: list[int], *, close_last: bool) -> OSError | None:
             with suppress(OSError):
                 os.close(file)
     return error
-
-
-def _tell(waiting: list[asyncio.Future[None]], error: OSError | None) -> None:
-    for future in waiting:
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -84,18 +85,40 @@ class Journal:
         self._write(encode(record))
         self._running.discard(record.call)
 
-    async def synced(self) -> None:
-        """Waits until everything written so far is on the disk. Raises `JournalFullError` where the disk fails."""
+    def when_synced(self, told: Callable[[JournalFullError | None], None]) -> None:
+        """Calls `told` when everything written so far is on the disk, or with the error where the disk fails.
+
+        Raises `JournalFullError` where the journal is closed.
+        """
         assert self._disk is not None, "the journal was started"
         self._check_open()
         segment = self._segment
-        try:
-            await self._disk.synced()
-        except OSError as error:
+
+        def tell(error: OSError | None) -> None:
+            if error is None:
+                told(None)
+                return
             if segment == self._segment:
                 # The kernel forgets what it could not write: no later success says anything about this file.
                 self._length = self._segment_bytes
-            raise self._refusal(error) from error
+            told(self._refusal(error))
+
+        self._disk.when_synced(tell)
+
+    async def synced(self) -> None:
+        """Waits until everything written so far is on the disk. Raises `JournalFullError` where the disk fails."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def told(error: JournalFullError | None) -> None:
+            if done.done():
+                return
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        self.when_synced(told)
+        await done
 
     def reopen(self, call: bytes) -> None:
         """The end of the call did not come onto the disk: `closed` is to write it again."""
@@ -135,7 +158,7 @@ class Journal:
         # Somebody else's file may soon have the number.
         self._file = _CLOSED
         if self._disk is not None:
-            await asyncio.to_thread(self._disk.close)
+            await self._disk.close()
 
     def _check_open(self) -> None:
         if self._file == _CLOSED:

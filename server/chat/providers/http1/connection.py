@@ -29,9 +29,9 @@ class Connection(asyncio.Protocol):
     """A socket and the answer on it. One request at a time; whoever made it says how long each wait may last."""
 
     __slots__ = (
-        "_asked_time", "_error", "_extra", "_fields", "_fruitless", "_loop", "_lost", "_on_gone", "_parser", "_parts",
-        "_paused", "_persists", "_received", "_requests", "_sending", "_size", "_transport", "_until_end", "_waiter",
-        "_writing_paused", "asked", "complete", "deadline", "head_came", "status", "was_gone",
+        "_asked_time", "_end_time", "_error", "_extra", "_fields", "_fruitless", "_loop", "_lost", "_on_gone", "_parser",
+        "_parts", "_paused", "_persists", "_received", "_requests", "_sending", "_size", "_transport", "_until_end",
+        "_waiter", "_writing_paused", "asked", "complete", "deadline", "head_came", "status", "was_gone",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_gone: Callable[[Connection], None]) -> None:
@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
         self.was_gone = False
         """Whether it had served before, and was closed soon after a request without a byte of an answer."""
         self._asked_time = 0.0
+        self._end_time = math.inf
         self._reset()
 
     def _reset(self) -> None:
@@ -83,21 +84,21 @@ class Connection(asyncio.Protocol):
         return whole and self._error is None and self._persists
 
     @property
-    def headers(self) -> dict[str, str]:
-        """The answer's fields by lower-case name; of a repeated one all values, separated by commas."""
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in self._fields:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip(" \t")
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return headers
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """The answer's fields as they came. The list stays as it is when the next request goes out."""
+        return self._fields
 
-    async def ask(self, head: bytes, body: bytes, patience: float) -> None:
-        """Sends a request and waits for the head of its answer. Raises `TransportError`."""
+    async def ask(self, head: bytes, body: bytes, patience: float, longest: float) -> None:
+        """Sends a request and waits for the head of its answer. Request and answer may last `longest` seconds.
+
+        Raises `TransportError`.
+        """
         assert self._transport is not None, "asked only once it is made"
         self.asked = True
         self._requests += 1
         self._asked_time = self._loop.time()
-        self.deadline = self._asked_time + patience
+        self._end_time = self._asked_time + longest
+        self.deadline = min(self._asked_time + patience, self._end_time)
         if len(body) <= _PIECE_BYTES:
             self._transport.write(head + body)
         else:
@@ -107,7 +108,7 @@ class Connection(asyncio.Protocol):
             if self._error is not None:
                 raise self._error
             await self._wait()
-        self.deadline = math.inf
+        self.deadline = self._end_time
 
     async def read(self, patience: float) -> bytes:
         """The body's bytes that came since; empty at its end. Raises `TransportError`."""
@@ -116,11 +117,11 @@ class Connection(asyncio.Protocol):
                 raise self._error
             if self.complete:
                 return b""
-            self.deadline = self._loop.time() + patience
+            self.deadline = min(self._loop.time() + patience, self._end_time)
             # Left where it is when the wait is over: waking looks whether it is done.
             self._waiter = self._loop.create_future()
             await self._waiter
-            self.deadline = math.inf
+            self.deadline = self._end_time
         return self._take()
 
     def rest(self, deadline: float) -> None:
@@ -131,7 +132,9 @@ class Connection(asyncio.Protocol):
 
     def expire(self) -> None:
         """The deadline passed: a call that waits fails, an idle connection is closed."""
-        self._fail(TransportTimeoutError("silent for too long"))
+        too_long = self.asked and self._loop.time() >= self._end_time
+        why = "the call lasted longer than calls may" if too_long else "silent for too long"
+        self._fail(TransportTimeoutError(why))
 
     def close(self) -> None:
         """Closes at once, whatever is under way. A read that waits fails."""

@@ -39,8 +39,9 @@ def find_route(url: str, proxies: Proxies) -> Route:
     return Route(origin, proxy, line, address.authorization)
 
 
-def write_head(route: Route, headers: Mapping[str, str], size: int) -> bytes:
-    """The request's head, blank line included. Raises ValueError for fields that would not stay one line."""
+def write_fields(route: Route, headers: Mapping[str, str]) -> bytes:
+    """The request's head but for its length and the blank line. Raises ValueError for fields that would not stay one
+    line."""
     lines = [route.opening]
     for name, value in headers.items():
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
@@ -48,5 +49,4 @@ def write_head(route: Route, headers: Mapping[str, str], size: int) -> bytes:
         lines.append(f"{name}: {value}\r\n")
     if route.authorization and not any(name.lower() == "authorization" for name in headers):
         lines.append(f"Authorization: {route.authorization}\r\n")
-    lines.append(f"Content-Length: {size}\r\n\r\n")
     return "".join(lines).encode("latin-1")

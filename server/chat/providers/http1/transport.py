@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import ssl
 from collections.abc import Callable, Mapping
@@ -13,13 +14,13 @@ from server.chat.providers.http1.connection import Connection
 from server.chat.providers.http1.dialing import Dialer
 from server.chat.providers.http1.patience import Patience
 from server.chat.providers.http1.proxies import Proxies
-from server.chat.providers.http1.route import Route, find_route, write_head
+from server.chat.providers.http1.route import Route, find_route, write_fields
 from server.chat.providers.transport import ResponseTooLargeError, TransportError, TransportTimeoutError
 
 _KEEP_SECONDS: Final = 15.0
 _MOST_KEPT: Final = 1024
 """Idle connections to one origin."""
-_MOST_ROUTES: Final = 1024
+_MOST_HEADS: Final = 1024
 _LONGEST_LOOK_SECONDS: Final = 1.0
 _SHORTEST_LOOK_SECONDS: Final = 0.02
 _LOOKS: Final = 4
@@ -40,7 +41,7 @@ class PooledTransport:
         self._loop = asyncio.get_running_loop()
         self._dialer = Dialer(tls)
         self._proxies = Proxies(environment)
-        self._routes: dict[str, Route] = {}
+        self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Route, bytes]] = {}
         self._idle: dict[Origin, list[Connection]] = {}
         self._open: set[Connection] = set()
         self._watch: asyncio.TimerHandle | None = None
@@ -48,7 +49,12 @@ class PooledTransport:
         self._look_seconds = max(_SHORTEST_LOOK_SECONDS, min(_LONGEST_LOOK_SECONDS, shortest))
 
     async def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, on_sent: Callable[[], None]
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        on_sent: Callable[[], None],
+        longest: float = math.inf,
     ) -> PooledResponse:
         """As `Transport.post`.
 
@@ -57,18 +63,18 @@ class PooledTransport:
         too; a provider that had begun to work when it broke may thus work twice.
         """
         try:
-            route = self._find_route(url)
-            head = write_head(route, headers, len(body))
+            route, fields = self._find_head(url, headers)
         except ValueError as error:
             raise TransportError(repr(error)) from error
+        head = b"%bContent-Length: %d\r\n\r\n" % (fields, len(body))
         kept = self._take_kept(route.origin)
         if kept is not None:
             try:
-                return await self._ask(kept, route, head, body, on_sent)
+                return await self._ask(kept, route, head, body, on_sent, longest)
             except TransportError:
                 if not kept.was_gone:
                     raise
-        return await self._ask(await self._dial(route), route, head, body, on_sent)
+        return await self._ask(await self._dial(route), route, head, body, on_sent, longest)
 
     async def close(self) -> None:
         """Closes every connection."""
@@ -88,23 +94,32 @@ class PooledTransport:
         kept.append(connection)
 
     async def _ask(
-        self, connection: Connection, route: Route, head: bytes, body: bytes, on_sent: Callable[[], None]
+        self,
+        connection: Connection,
+        route: Route,
+        head: bytes,
+        body: bytes,
+        on_sent: Callable[[], None],
+        longest: float,
     ) -> PooledResponse:
         try:
             on_sent()
-            await connection.ask(head, body, self._patience.first_byte)
+            await connection.ask(head, body, self._patience.first_byte, longest)
         except BaseException:
             connection.close()
             raise
         return PooledResponse(self, connection, route.origin, self._patience.idle)
 
-    def _find_route(self, url: str) -> Route:
-        route = self._routes.get(url)
-        if route is None:
-            if len(self._routes) >= _MOST_ROUTES:
-                self._routes.clear()
-            route = self._routes[url] = find_route(url, self._proxies)
-        return route
+    def _find_head(self, url: str, headers: Mapping[str, str]) -> tuple[Route, bytes]:
+        """The way to a URL and the request's head but for its length: the same for every call of one kind."""
+        wanted = (url, tuple(headers.items()))
+        head = self._heads.get(wanted)
+        if head is None:
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()
+            route = find_route(url, self._proxies)
+            head = self._heads[wanted] = route, write_fields(route, headers)
+        return head
 
     def _take_kept(self, origin: Origin) -> Connection | None:
         kept = self._idle.get(origin)
@@ -146,7 +161,7 @@ class PooledTransport:
 class PooledResponse:
     """One answer."""
 
-    __slots__ = ("_connection", "_idle_seconds", "_origin", "_pool", "headers", "status")
+    __slots__ = ("_connection", "_fields", "_headers", "_idle_seconds", "_origin", "_pool", "status")
 
     def __init__(self, pool: PooledTransport, connection: Connection, origin: Origin, idle_seconds: float) -> None:
         self._pool = pool
@@ -154,7 +169,18 @@ class PooledResponse:
         self._origin = origin
         self._idle_seconds = idle_seconds
         self.status = connection.status
-        self.headers: Mapping[str, str] = connection.headers
+        self._fields = connection.fields
+        self._headers: dict[str, str] | None = None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """As `Response.headers`; of a repeated field all values, separated by commas."""
+        if self._headers is None:
+            self._headers = {}
+            for raw_name, raw_value in self._fields:
+                name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip(" \t")
+                self._headers[name] = f"{self._headers[name]}, {value}" if name in self._headers else value
+        return self._headers
 
     async def read(self) -> bytes:
         """As `Response.read`."""
