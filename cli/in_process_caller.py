@@ -76,7 +76,10 @@ class InProcessCaller:
             return ShuttingDownError()
         if call.method not in self._methods:
             return UnimplementedError(call.method)
-        if sum(len(name) + len(value) for name, value in call.metadata) > MAX_METADATA_BYTES:
+        size = 0
+        for name, value in call.metadata:
+            size += len(name) + len(value)
+        if size > MAX_METADATA_BYTES:
             return InvalidArgumentError(f"The headers are larger than {MAX_METADATA_BYTES} bytes together.")
         if isinstance(call.request, Message) and call.request.ByteSize() > MAX_MESSAGE_BYTES:
             return TooLargeError(MAX_MESSAGE_BYTES)
@@ -182,11 +185,11 @@ class InProcessReply:
         await self._reader
 
     async def _run(self, pipeline: Pipeline, incoming: Incoming) -> None:
-        ending = Ending(_left(), ())
+        ending: Ending | None = None
         try:
             ending = await pipeline.run(incoming, self)
         finally:
-            self.finish(ending)
+            self.finish(Ending(_left(), ()) if ending is None else ending)
 
     @staticmethod
     def _refusal(ending: Ending) -> Refusal:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from server.chat.chunk import Chunk, estimate
 from server.chat.usage_report import UnusableUsageError, read_usage
 from server.models.prices import TokenCounts
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """Counts while the answer comes. Times are monotonic seconds."""
 
     now: Callable[[], float]

@@ -114,16 +114,22 @@ class GrpcEdge(grpc.GenericRpcHandler):
         return Peer(ip_of(context.peer()), names)
 
 
-def trusted_metadata(pairs: Sequence[tuple[str, str | bytes]]) -> Mapping[str, str | bytes]:
+def trusted_metadata(pairs: Sequence[tuple[str, str | bytes]]) -> dict[str, str | bytes]:
     """The caller's metadata without reserved and forwarded names, which nobody may write; a repeated name: its last.
 
     A credential that stands there twice is none: nobody knows which one is meant.
     """
-    found = {name: value for name, value in pairs if not name.startswith(_RESERVED) and name not in FORWARDED}
-    for credential in _CREDENTIALS:
-        if sum(name == credential for name, _ in pairs) > 1:
-            del found[credential]
-    if METADATA_KEY in found and sum(name == METADATA_KEY for name, _ in pairs) > 1:
+    found: dict[str, str | bytes] = {}
+    twice: set[str] = set()
+    for name, value in pairs:
+        if name in FORWARDED or name.startswith(_RESERVED):
+            continue
+        if name in found:
+            twice.add(name)
+        found[name] = value
+    for name in twice.intersection(_CREDENTIALS):
+        del found[name]
+    if METADATA_KEY in twice:
         # No text, so it is refused where it is read.
         found[METADATA_KEY] = b""
     return found

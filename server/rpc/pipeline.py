@@ -114,7 +114,8 @@ class Incoming(msgspec.Struct, frozen=True):
     method: Method
     request: Message | bytes
     """Bytes where the transport has not parsed them: a caller without a credential costs no parsing."""
-    metadata: Mapping[str, str | bytes]
+    metadata: dict[str, str | bytes]
+    """Made for this call."""
     origin: Origin
     deadline: float | None = None
     """Monotonic seconds."""
@@ -154,13 +155,16 @@ class Pipeline:
         """Answers the call, and says how it ended. Raises only CancelledError, when the caller has left."""
         begin = self._clock.monotonic()
         method = incoming.method
-        context = CallContext(method.path, incoming.origin, dict(incoming.metadata), deadline=incoming.deadline)
+        context = CallContext(method.path, incoming.origin, incoming.metadata, deadline=incoming.deadline)
         error: ApiError | None = None
         task = asyncio.current_task()
         assert task is not None
         self._running[task] = context
         try:
-            await self._answer(incoming, context, outgoing)
+            if incoming.deadline is None:
+                await self._admit_and_handle(incoming, context, outgoing)
+            else:
+                await self._answer_in_time(incoming.deadline, incoming, context, outgoing)
         except asyncio.CancelledError:
             if not self._was_cut(task):
                 self._recorder.record(context, _Left(), self._clock.monotonic() - begin)
@@ -192,11 +196,10 @@ class Pipeline:
         self._cut.discard(task)
         return task.uncancel() == 0
 
-    async def _answer(self, incoming: Incoming, context: CallContext, outgoing: Outgoing) -> None:
-        if incoming.deadline is None:
-            await self._admit_and_handle(incoming, context, outgoing)
-            return
-        limit = asyncio.timeout(incoming.deadline - self._clock.monotonic())
+    async def _answer_in_time(
+        self, deadline: float, incoming: Incoming, context: CallContext, outgoing: Outgoing
+    ) -> None:
+        limit = asyncio.timeout(deadline - self._clock.monotonic())
         try:
             async with limit:
                 await self._admit_and_handle(incoming, context, outgoing)

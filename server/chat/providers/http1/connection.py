@@ -29,9 +29,9 @@ class Connection(asyncio.Protocol):
     """A socket and the answer on it. One request at a time; whoever made it says how long each wait may last."""
 
     __slots__ = (
-        "_asked_time", "_end_time", "_error", "_extra", "_fields", "_fruitless", "_loop", "_lost", "_on_gone", "_parser",
-        "_parts", "_paused", "_persists", "_received", "_requests", "_sending", "_size", "_transport", "_until_end",
-        "_waiter", "_writing_paused", "asked", "complete", "deadline", "head_came", "status", "was_gone",
+        "_asked_time", "_end_time", "_error", "_extra", "_fields", "_fruitless", "_loop", "_lost", "_on_gone",
+        "_parser", "_parts", "_paused", "_persists", "_received", "_requests", "_sending", "_size", "_transport",
+        "_until_end", "_waiter", "_writing_paused", "asked", "complete", "deadline", "head_came", "status", "was_gone",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_gone: Callable[[Connection], None]) -> None:
