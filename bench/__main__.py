@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -13,17 +12,19 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from bench import ledger
+from bench.accounts import KEYS, ORGANIZATIONS
 from bench.child import ProgramFailed
 from bench.native import BUILD, CompilerError
-from bench.overload import Overloaded, overload
-from bench.report import show, write_json
-from bench.runner import Plan, TooFewCores, run, two_cores
+from bench.peers import PEERS
+from bench.product import forget_settings
+from bench.runner import Plan, TooFewCores
 from bench.scenarios import SCENARIOS, Scenario, chosen
+from bench.session import Session
 from bench.targets import BASELINE, SPLIT, TOLLBRIDGE
-from bench.workers import Comparison, compare
+from bench.usage.measure import FEW_ROWS, MANY_ROWS
 
 TARGETS: Final = {"baseline": BASELINE, "tollbridge": TOLLBRIDGE, "split": SPLIT}
+USUAL_TARGETS: Final = ("baseline", "tollbridge")
 NAMES: Final = ", ".join(scenario.name for scenario in SCENARIOS)
 WIDE_ENOUGH: Final = 130
 
@@ -41,7 +42,7 @@ def _targets(names: list[str]) -> list[str]:
     unknown = set(names) - set(TARGETS)
     if unknown:
         raise typer.BadParameter(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
-    return [TARGETS[name] for name in names or TARGETS]
+    return [TARGETS[name] for name in names or USUAL_TARGETS]
 
 
 def _console() -> Console:
@@ -50,38 +51,22 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=WIDE_ENOUGH)
 
 
-def _show_comparison(comparison: Comparison, console: Console, json_file: Path) -> None:
-    for line in comparison.lines():
-        console.print(f"- {line}", markup=False)
-    json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps(comparison.to_json(), indent=2) + "\n", "utf-8")
-
-
-def _show_overload(result: Overloaded, console: Console, json_file: Path) -> None:
-    for line in result.lines():
-        console.print(f"- {line}", markup=False)
-    json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps(result.to_json(), indent=2) + "\n", "utf-8")
-
-
-def _show_rates(rates: list[ledger.Rate], console: Console, json_file: Path) -> None:
-    for rate in rates:
-        console.print(f"- {rate.line()}", markup=False)
-    json_file.parent.mkdir(parents=True, exist_ok=True)
-    json_file.write_text(json.dumps(ledger.to_json(rates), indent=2) + "\n", "utf-8")
+def _peers(wanted: bool) -> list[str]:
+    return list(PEERS) if wanted else []
 
 
 @app.command()
 def main(
     seconds: Annotated[float, typer.Option(min=0.5, max=300, help="Measured time of each run.")] = 5.0,
     warm_up: Annotated[float, typer.Option(min=0, max=60, help="Time before it, not measured.")] = 1.0,
-    only: Annotated[list[str] | None, typer.Option(help=f"Scenario to run, repeatable: {NAMES}.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help=f"Only this traffic, repeatable: {NAMES}.")] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option(help="Target, repeatable: baseline, tollbridge, split (a bridge before a server)."),
+        typer.Option(help="Only this target, repeatable: baseline, tollbridge, split (a bridge before a server)."),
     ] = None,
-    organizations: Annotated[int, typer.Option(min=1, max=1000, help="Organizations that call.")] = 10,
-    keys: Annotated[int, typer.Option(min=1, max=100_000, help="Keys that they call with.")] = 1000,
+    peers: Annotated[bool, typer.Option("--peers", help="Other gateways beside, installed for this run.")] = False,
+    organizations: Annotated[int, typer.Option(min=1, max=10_000, help="Organizations that call.")] = ORGANIZATIONS,
+    keys: Annotated[int, typer.Option(min=1, max=100_000, help="Keys that they call with.")] = KEYS,
     services_on_product_core: Annotated[
         bool, typer.Option(help="PostgreSQL and Valkey share Tollbridge's core instead of the load's.")
     ] = False,
@@ -92,9 +77,12 @@ def main(
         bool, typer.Option("--overload", help="Instead: three times as many calls as can be served.")
     ] = False,
     books: Annotated[bool, typer.Option("--ledger", help="Instead: how fast calls come into the books.")] = False,
+    usage: Annotated[bool, typer.Option("--usage", help="Instead: usage queries, on few rows and on --rows.")] = False,
+    rows: Annotated[int, typer.Option(min=1_000, max=50_000_000, help="Usage rows to ask about.")] = MANY_ROWS,
     json_file: Annotated[Path, typer.Option("--json", help="Where all figures go as JSON.")] = BUILD / "last.json",
 ) -> None:
     """Measure speed and memory against a provider double, beside a bare proxy."""
+    forget_settings()
     plan = Plan(
         scenarios=_scenarios(only or []),
         targets=_targets(target or []),
@@ -103,30 +91,34 @@ def main(
         organizations=organizations,
         keys=keys,
         services_on_product_core=services_on_product_core,
+        peers=_peers(peers),
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     affinity = os.sched_getaffinity(0)
     console = _console()
     try:
         with tempfile.TemporaryDirectory(prefix="tollbridge-bench-") as folder, console.status("starting") as status:
+            session = Session(plan, Path(folder), console, status.update)
             if books:
-                _show_rates(ledger.measure(Path(folder), *two_cores(), status.update), console, json_file)
-                return
-            if crowd:
-                _show_overload(overload(plan, Path(folder), status.update), console, json_file)
-                return
-            if workers is not None:
-                _show_comparison(compare(plan, workers, Path(folder), status.update), console, json_file)
-                return
-            report = run(plan, Path(folder), status.update)
+                session.books()
+            elif crowd:
+                session.overload()
+            elif workers is not None:
+                session.workers(workers)
+            elif usage:
+                session.usage(FEW_ROWS)
+                session.usage(rows)
+            else:
+                session.calls()
+                if not (only or target):
+                    session.books()
+                    session.usage(rows)
+            session.finish(json_file)
     except (CompilerError, ProgramFailed, TooFewCores) as failure:
         console.print(f"bench: {failure}", style="red", markup=False)
         sys.exit(1)
     finally:
         os.sched_setaffinity(0, affinity)
-    show(report, console)
-    write_json(report, plan, json_file)
-    console.print(f"All figures: {json_file}", markup=False)
 
 
 if __name__ == "__main__":

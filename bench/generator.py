@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.child import ProgramFailed, read_line, running, tail
@@ -47,6 +47,8 @@ class Measurement:
 
     load: Load
     cpu_seconds: Mapping[str, float]
+    megabytes: Mapping[str, float] = field(default_factory=dict)
+    """Resident memory of the largest process of each group at the end of the measured time."""
 
     def microseconds_per_request(self, *groups: str) -> float | None:
         """CPU time of the groups over finished requests; None where nothing of them was watched or nothing finished."""
@@ -62,7 +64,7 @@ class Measurement:
 
     def to_json(self) -> dict[str, object]:
         """Plain values for the JSON file."""
-        return {"load": asdict(self.load), "cpu_seconds": dict(self.cpu_seconds)}
+        return {"load": asdict(self.load), "cpu_seconds": dict(self.cpu_seconds), "megabytes": dict(self.megabytes)}
 
 
 def http_load(
@@ -75,30 +77,39 @@ def http_load(
     warm_up: float,
     seconds: float,
     rate: float | None = None,
+    headers: Sequence[str] = (),
 ) -> list[str]:
     """The command of the HTTP generator; without bodies it sends GET. `rate` is requests a second, come what may;
-    None: each connection sends as soon as it has its answer. Raises CompilerError."""
+    None: each connection sends as soon as it has its answer. `headers` are further lines of every
+    request. Raises CompilerError."""
     command = [str(program("load")), "--port", str(port), "--path", path, "--keys", str(keys)]
     command += ["--connections", str(connections), "--warm-up", str(warm_up), "--seconds", str(seconds)]
     command += ["--parent", str(os.getpid())]
     if rate is not None:
         command += ["--rate", f"{rate:.1f}"]
+    for header in headers:
+        command += ["--header", header]
     return command if bodies is None else [*command, "--bodies", str(bodies)]
 
 
 def measure(
-    command: Sequence[str], *, core: int, log: Path, read_cpu: Callable[[], Mapping[str, float]]
+    command: Sequence[str],
+    *,
+    core: int,
+    log: Path,
+    read_cpu: Callable[[], Mapping[str, float]],
+    read_memory: Callable[[], Mapping[str, float]] = dict,
 ) -> Measurement:
     """Runs a generator to its end. Raises ProgramFailed where it saw an error or ended early."""
     with log.open("wb") as errors, running(command, core=core, log=errors) as process:
         _expect("begin", read_line(process, log))
         before = read_cpu()
         _expect("end", read_line(process, log))
-        after = read_cpu()
+        after, megabytes = read_cpu(), read_memory()
         load = Load(**json.loads(read_line(process, log)))
         if process.wait() != 0:
             raise ProgramFailed(f"{load.errors} bad answers\n{tail(log)}")
-    return Measurement(load, {name: seconds - before.get(name, 0.0) for name, seconds in after.items()})
+    return Measurement(load, {name: seconds - before.get(name, 0.0) for name, seconds in after.items()}, megabytes)
 
 
 def _expect(phase: str, line: bytes) -> None:

@@ -20,6 +20,7 @@ from typing import Final
 import grpc.aio
 
 from bench.generator import Load
+from bench.percentiles import percentile
 from bench.workload import MODEL, chat_bodies
 from tollbridge.chat.v1 import chat_pb2, chat_service_pb2, chat_service_pb2_grpc
 
@@ -117,20 +118,16 @@ def result(counters: Counters, connections: int, seconds: float) -> Load:
         events=counters.events,
         events_per_second=counters.events / seconds,
         body_bytes=0,
-        latency_p50=percentile(counters.latencies, 50),
-        latency_p99=percentile(counters.latencies, 99),
-        latency_max=percentile(counters.latencies, 100),
-        first_event_p50=percentile(counters.first_events, 50),
-        first_event_p99=percentile(counters.first_events, 99),
+        latency_p50=_microseconds(counters.latencies, 50),
+        latency_p99=_microseconds(counters.latencies, 99),
+        latency_max=_microseconds(counters.latencies, 100),
+        first_event_p50=_microseconds(counters.first_events, 50),
+        first_event_p99=_microseconds(counters.first_events, 99),
     )
 
 
-def percentile(seconds: list[float], percent: float) -> float:
-    """The nearest-rank percentile in microseconds; 0 where there are no samples."""
-    if not seconds:
-        return 0.0
-    rank = -(-len(seconds) * percent // 100)
-    return round(sorted(seconds)[max(int(rank), 1) - 1] * 1e6)
+def _microseconds(seconds: list[float], percent: float) -> float:
+    return round(percentile(seconds, percent) * 1e6)
 
 
 def _announce(phase: str) -> None:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from uuid import UUID
 
 import asyncpg
 
+from bench.accounts import make_organizations
 from cli.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from server.billing.holds import Hold, HoldDetail
 from server.foundation.clock import SystemClock
@@ -28,16 +29,14 @@ from server.storage.migrate import migrate
 from server.usage.metering import COMPLETE, MeteredCall
 from server.usage.process_books import ProcessBooks
 
-GOAL_FLUSHED: Final = 50_000
-"""Calls a second through the flush, one organization."""
-
 _LOGIN: Final = "tollbridge"
 _MODEL: Final = "bench"
+_FLUSHED: Final = "flushed, "
+_HELD: Final = "a hold and a settlement each, "
 CALLS: Final = 40_000
 PAIRS: Final = 2_000
 _WRITERS: Final = 8
 _CALLERS: Final = 64
-_FORTUNE: Final = 2**50
 _PRICE: Final = Price(1, 1_000_000, 1_000_000, 1_000_000, 1_000_000, 1_000_000)
 
 
@@ -68,9 +67,14 @@ def measure(folder: Path, product_core: int, load_core: int, progress: Callable[
         server.stop()
 
 
-def to_json(rates: list[Rate]) -> list[dict[str, object]]:
-    """For comparing runs."""
-    return [asdict(rate) for rate in rates]
+def _organizations(count: int) -> str:
+    return "1 organization" if count == 1 else f"{count} organizations"
+
+
+FLUSHED_ONE: Final = _FLUSHED + _organizations(1)
+"""The title of the rate at which one organization's calls are flushed."""
+HELD_ONE: Final = _HELD + _organizations(1)
+"""The title of the rate of holds and settlements on one hot organization."""
 
 
 async def _measure(server: EmbeddedPostgres, folder: Path, progress: Callable[[str], None]) -> list[Rate]:
@@ -79,13 +83,13 @@ async def _measure(server: EmbeddedPostgres, folder: Path, progress: Callable[[s
     rates = []
     async with _opened(owner_url, url, folder) as (owner, books):
         for organizations in (1, 200):
-            orgs = [await _organization(owner) for _ in range(organizations)]
-            title = f"{organizations} organization{'s' if organizations > 1 else ''}"
+            orgs = await make_organizations(owner, organizations, datetime.now(UTC))
+            title = _organizations(organizations)
             progress(f"leasing and flushing, {title}")
             rates.append(await _journaled(books, orgs, f"leased and journaled, {title}"))
-            rates.append(await _flushed(books, f"flushed, {title}"))
+            rates.append(await _flushed(books, f"{_FLUSHED}{title}"))
             progress(f"holding, {title}")
-            rates.append(await _held(books, orgs, f"a hold and a settlement each, {title}"))
+            rates.append(await _held(books, orgs, f"{_HELD}{title}"))
     return rates
 
 
@@ -101,24 +105,6 @@ async def _opened(owner_url: str, url: str, folder: Path) -> AsyncIterator[tuple
         await books.stop(30.0)
         await database.close()
         await owner.close()
-
-
-async def _organization(owner: asyncpg.Connection) -> UUID:
-    org_id, now = uuid7(), datetime.now(UTC)
-    await owner.execute(
-        "INSERT INTO organization (id, name, create_time, update_time) VALUES ($1, 'Bench', $2, $2)", org_id, now
-    )
-    await owner.execute(
-        "INSERT INTO subscription (id, org_id, plan_id, plan_version, start_time) VALUES ($1, $2, 'unlimited', 1, $3)",
-        *(uuid7(), org_id, now),
-    )
-    await owner.execute("SELECT ledger_open_accounts($1)", org_id)
-    find = "SELECT id FROM ledger_account WHERE org_id = $1 AND code = $2"
-    wallet, issuance = [await owner.fetchval(find, org_id, code) for code in ("wallet", "issuance")]
-    await owner.execute(
-        "SELECT ledger_single($1, $2, $3, $4, $5, 'adjustment', '')", org_id, uuid7(), issuance, wallet, _FORTUNE
-    )
-    return org_id
 
 
 async def _journaled(books: ProcessBooks, orgs: list[UUID], title: str) -> Rate:

@@ -15,7 +15,7 @@ from typing import Final
 
 from bench.provider import provider_double
 from bench.runner import Plan, measure_target, two_cores
-from bench.scenarios import BURST, PACED, chosen
+from bench.scenarios import PACES, chosen
 from bench.targets import tollbridge
 
 TIMES: Final = 3.0
@@ -66,8 +66,8 @@ def overload(plan: Plan, folder: Path, progress: Callable[[str], None]) -> Overl
     os.sched_setaffinity(0, {load_core})
     (scenario,) = chosen(["unary-64"])
     with ExitStack() as stack:
-        double = provider_double((PACED, BURST), core=load_core, log=folder / "double.log", seconds=900)
-        ports = dict(zip((PACED, BURST), stack.enter_context(double), strict=True))
+        double = provider_double(PACES, core=load_core, log=folder / "double.log", seconds=900)
+        ports = dict(zip(PACES, stack.enter_context(double), strict=True))
         progress("starting")
         target = stack.enter_context(
             tollbridge(

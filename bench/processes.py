@@ -100,22 +100,32 @@ def cpu_seconds(root: int) -> dict[str, float]:
 
 def peak_megabytes(pid: int) -> float:
     """The most resident memory that a process ever had (VmHWM), in MB of 10^6 bytes; 0 where it is gone."""
+    return _megabytes(pid, "VmHWM:")
+
+
+def resident_megabytes(root: int) -> dict[str, float]:
+    """Resident memory now (VmRSS) of the largest process of each group below `root`, in MB of 10^6 bytes."""
+    groups = group(root, read_all())
+    return {name: max(_megabytes(process.pid, "VmRSS:") for process in members) for name, members in groups.items()}
+
+
+def _megabytes(pid: int, field: str) -> float:
     try:
         status = (PROC / str(pid) / "status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     for line in status.splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(field):
             return int(line.split()[1]) * 1024 / 1e6
     return 0.0
 
 
-def move(members: Iterable[Process], core: int) -> None:
-    """Pins every thread of the processes to `core`; threads and children that they start later inherit it."""
+def move(members: Iterable[Process], cores: set[int]) -> None:
+    """Pins every thread of the processes to `cores`; threads and children that they start later inherit it."""
     for process in members:
         for thread in _threads(process.pid):
             try:
-                os.sched_setaffinity(thread, {core})
+                os.sched_setaffinity(thread, cores)
             except ProcessLookupError:
                 continue
 

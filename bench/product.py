@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from bench import processes
-from bench.accounts import Administrator
 from bench.child import ProgramFailed, running, tail
-from bench.scenarios import BURST, BURST_MODEL, PACED
+from bench.scenarios import MODELS
 from bench.workload import MODEL
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
@@ -33,19 +32,23 @@ class Product:
     supervisor: int
     http_port: int
     grpc_port: int
-    api_key: str
-    administrator: Administrator
+    data_dir: Path
+
+
+def forget_settings() -> None:
+    """Takes those settings out of this process's environment, before anything of it reads them."""
+    for name in [name for name in os.environ if name.startswith(NOT_INHERITED)]:
+        del os.environ[name]
 
 
 def configuration(ports: dict[str, int]) -> str:
     """The config file: one provider and model for each pace, priced so low that no run spends the first credit."""
-    named = ((MODEL, PACED), (BURST_MODEL, BURST))
     return "".join(
         f'[[providers]]\nname = "double-{index}"\nkind = "openai"\n'
         f'base_url = "http://127.0.0.1:{ports[pace]}/v1"\napi_key = "unused"\n'
         f'[[models]]\nname = "{model}"\nprovider = "double-{index}"\nupstream = "{MODEL}"\n'
         'input = "0.001"\noutput = "0.002"\ncontext = 128000\nmax_output = 16384\n'
-        for index, (model, pace) in enumerate(named)
+        for index, (pace, model) in enumerate(MODELS.items())
     )
 
 
@@ -85,21 +88,20 @@ def product(
         ) as process,
     ):
         facts = _wait_until_ready(process, ready, log)
-        move_services(process.pid, services_core)
+        move_services(process.pid, {services_core})
         yield Product(
             supervisor=process.pid,
             http_port=_port(facts["http"]),
             grpc_port=_port(facts["grpc"]),
-            api_key=facts["api_key"],
-            administrator=Administrator(facts["admin_email"], facts["admin_password"]),
+            data_dir=folder / "data",
         )
 
 
-def move_services(supervisor: int, core: int) -> None:
-    """Pins everything that is not Tollbridge's own to `core`."""
+def move_services(supervisor: int, cores: set[int]) -> None:
+    """Pins everything that is not Tollbridge's own to `cores`."""
     for name, members in processes.group(supervisor, processes.read_all()).items():
         if name not in {"supervisor", "worker"}:
-            processes.move(members, core)
+            processes.move(members, cores)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> dict[str, str]:

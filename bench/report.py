@@ -1,28 +1,19 @@
-"""Shows a run: tables for people, JSON for comparing runs."""
+"""Shows a run of traffic: tables for people, JSON for comparing runs."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.runner import Plan, Report, Result
-from bench.scenarios import (
-    GOAL_SUPERVISOR_MEGABYTES,
-    GOAL_WORKER_MEGABYTES,
-    REFERENCE_CHUNK,
-    REFERENCE_REQUEST,
-    Scenario,
-)
+from bench.runner import Peak, Plan, Report, Result
+from bench.scenarios import Scenario
 from bench.targets import BASELINE, DIRECT, OWN_GROUPS
 
-MEMORY_GOALS = {"supervisor": GOAL_SUPERVISOR_MEGABYTES, "worker": GOAL_WORKER_MEGABYTES}
+SHOWN_OF_A_KIND = 5
+"""Processes of one kind in the table of memory: PostgreSQL has many."""
 
 
 def show(report: Report, console: Console) -> None:
@@ -43,8 +34,8 @@ def latency_table(report: Report) -> Table:
 
 def cost_table(report: Report) -> Table:
     """How dear: one row for each kind of traffic and target."""
-    headings = ("a request", "a chunk", "goal", "times the bare proxy", "PostgreSQL", "Valkey")
-    title = "CPU time in microseconds (PostgreSQL, Valkey: a request)"
+    headings = ("a request", "a chunk", "times the bare proxy", "a second on one core", "PostgreSQL", "Valkey")
+    title = "CPU time in microseconds (PostgreSQL, Valkey: a request), and what of it one core carries"
     return _table(title, headings, cost_row, report)
 
 
@@ -67,7 +58,7 @@ def latency_row(result: Result, report: Report) -> list[str]:
     """Requests and chunks a second, p50, p99, and what both add to the double's own."""
     load = result.measurement.load
     p50, p99 = latency(result)
-    direct = _find(report, result.scenario, DIRECT)
+    direct = report.find(result.scenario, DIRECT)
     direct_p50, direct_p99 = (None, None) if direct is None or result.target == DIRECT else latency(direct)
     return [
         _number(load.requests_per_second),
@@ -80,16 +71,26 @@ def latency_row(result: Result, report: Report) -> list[str]:
 
 
 def cost_row(result: Result, report: Report) -> list[str]:
-    """CPU time of the target's own processes a request and a chunk, goal, multiple of the bare proxy, services."""
-    measurement = result.measurement
+    """CPU time of the target's own processes a request and a chunk, as a multiple of the bare proxy's, how many of
+    them (chunks of streams, requests of others) fill a core, and the services' CPU time."""
+    measurement, own = result.measurement, cost(result)
+    bare = report.find(result.scenario, BASELINE)
+    other = cost(bare) if bare is not None and result.target not in {DIRECT, BASELINE} else None
     return [
         _number(measurement.microseconds_per_request(*OWN_GROUPS)),
         _number(measurement.microseconds_per_event(*OWN_GROUPS)),
-        _goal(result),
-        _ratio(result, report),
+        f"{own / other:.2f}x" if own and other else "",
+        _number(1e6 / own if own else None),
         _number(measurement.microseconds_per_request("postgresql")),
         _number(measurement.microseconds_per_request("valkey")),
     ]
+
+
+def cost(result: Result) -> float | None:
+    """CPU microseconds a chunk of streams, a request of others; None where it is not known."""
+    if result.scenario.stream:
+        return result.measurement.microseconds_per_event(*OWN_GROUPS)
+    return result.measurement.microseconds_per_request(*OWN_GROUPS)
 
 
 def latency(result: Result) -> tuple[float | None, float | None]:
@@ -100,53 +101,48 @@ def latency(result: Result) -> tuple[float | None, float | None]:
     return load.latency_p50 or None, load.latency_p99 or None
 
 
-def memory_table(memory: list[tuple[str, float]]) -> Table:
-    """The peak resident memory of each process; of PostgreSQL only the five largest."""
+def memory_table(memory: Sequence[Peak]) -> Table:
+    """The peak resident memory of each process; of many alike only the five largest."""
     table = Table(title="Peak resident memory in MB")
-    table.add_column("process")
+    for heading in ("target", "process"):
+        table.add_column(heading, no_wrap=True)
     table.add_column("peak", justify="right")
-    table.add_column("goal", justify="right")
-    shown: dict[str, int] = {}
-    for name, peak in memory:
-        shown[name] = shown.get(name, 0) + 1
-        if shown[name] <= 5:
-            goal = MEMORY_GOALS.get(name)
-            table.add_row(name, f"{peak:,.0f}", "" if goal is None else f"{goal:,.0f}{_verdict(peak, goal)}")
+    shown: dict[tuple[str, str], int] = {}
+    for peak in memory:
+        kind = peak.target, peak.process
+        shown[kind] = shown.get(kind, 0) + 1
+        if shown[kind] <= SHOWN_OF_A_KIND:
+            table.add_row(*kind, f"{peak.megabytes:,.0f}")
     return table
 
 
-def write_json(report: Report, plan: Plan, path: Path) -> None:
-    """Everything that was measured, with the machine and the options that it was measured with."""
-    document = {
-        "machine": {
-            "system": platform.platform(),
-            "processor": processor(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-        },
+def to_json(report: Report, plan: Plan) -> dict[str, object]:
+    """Everything that was measured, with the options that it was measured with."""
+    return {
         "seconds": plan.seconds,
         "warm_up": plan.warm_up,
+        "organizations": plan.organizations,
+        "keys": plan.keys,
         "services_on_product_core": plan.services_on_product_core,
-        "results": [
-            {"scenario": asdict(result.scenario), "target": result.target, **result.measurement.to_json()}
-            for result in report.results
-        ],
-        "memory_megabytes": [{"process": name, "peak": peak} for name, peak in report.memory],
+        "results": [_result(result, report) for result in report.results],
+        "memory_megabytes": [asdict(peak) for peak in report.memory],
         "notes": report.notes,
     }
-    path.write_text(json.dumps(document, indent=2) + "\n")
 
 
-def processor() -> str:
-    """The processor's name as Linux has it; empty where it has none."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return ""
-
-
-def _find(report: Report, scenario: Scenario, target: str) -> Result | None:
-    return next((other for other in report.results if other.scenario == scenario and other.target == target), None)
+def _result(result: Result, report: Report) -> dict[str, object]:
+    p50, p99 = latency(result)
+    direct = report.find(result.scenario, DIRECT)
+    direct_p50, direct_p99 = (None, None) if direct is None or result.target == DIRECT else latency(direct)
+    return {
+        "scenario": asdict(result.scenario),
+        "target": result.target,
+        **result.measurement.to_json(),
+        "request_us": result.measurement.microseconds_per_request(*OWN_GROUPS),
+        "chunk_us": result.measurement.microseconds_per_event(*OWN_GROUPS),
+        "added_p50": _difference(p50, direct_p50),
+        "added_p99": _difference(p99, direct_p99),
+    }
 
 
 def _difference(value: float | None, other: float | None) -> float | None:
@@ -157,36 +153,3 @@ def _number(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
-
-
-def _goal(result: Result) -> str:
-    """The absolute goal and whether it was met, for the traffic that has one."""
-    if result.target in {DIRECT, BASELINE}:
-        return ""
-    goal, value = result.scenario.goal_request, result.measurement.microseconds_per_request(*OWN_GROUPS)
-    if result.scenario.stream:
-        goal, value = result.scenario.goal_chunk, result.measurement.microseconds_per_event(*OWN_GROUPS)
-    return "" if goal is None or value is None else f"{goal:,.0f}{_verdict(value, goal)}"
-
-
-def _verdict(value: float, goal: float) -> str:
-    return " [green]met[/green]" if value <= goal else " [red]missed[/red]"
-
-
-def _ratio(result: Result, report: Report) -> str:
-    """CPU time as a multiple of the bare proxy's in the same run (a chunk of streams, a request of others), and the
-    multiple that the goal allowed on the machine that it was set for."""
-    scenario = result.scenario
-    baseline = _find(report, scenario, BASELINE)
-    if baseline is None or result.target in {DIRECT, BASELINE}:
-        return ""
-    own = result.measurement.microseconds_per_request(*OWN_GROUPS)
-    other = baseline.measurement.microseconds_per_request(*OWN_GROUPS)
-    goal = scenario.goal_request / REFERENCE_REQUEST if scenario.goal_request else None
-    if scenario.stream:
-        own = result.measurement.microseconds_per_event(*OWN_GROUPS)
-        other = baseline.measurement.microseconds_per_event(*OWN_GROUPS)
-        goal = scenario.goal_chunk / REFERENCE_CHUNK if scenario.goal_chunk else None
-    if not own or not other:
-        return ""
-    return f"{own / other:.2f}x" if goal is None else f"{own / other:.2f}x (goal {goal:.1f}x)"

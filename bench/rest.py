@@ -1,4 +1,4 @@
-"""A small REST client for preparing accounts: one kept-alive connection, JSON both ways."""
+"""A small REST client: one kept-alive connection, JSON both ways."""
 
 from __future__ import annotations
 

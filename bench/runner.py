@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from bench import processes
+from bench import peers, processes
+from bench.accounts import KEYS, ORGANIZATIONS
+from bench.child import ProgramFailed
 from bench.generator import Measurement, http_load, measure
 from bench.provider import provider_double
-from bench.scenarios import BURST, PACED, Scenario
+from bench.scenarios import PACES, Scenario
 from bench.targets import (
     BASELINE,
     DIRECT,
@@ -40,10 +42,12 @@ class Plan:
     """Names of targets; the double itself is always measured, as what all others add to."""
     seconds: float = 5.0
     warm_up: float = 1.0
-    organizations: int = 10
-    keys: int = 1000
+    organizations: int = ORGANIZATIONS
+    keys: int = KEYS
     services_on_product_core: bool = False
     """PostgreSQL and Valkey share Tollbridge's core instead of the load's."""
+    peers: Sequence[str] = ()
+    """Other gateways to measure beside it, see bench/peers/."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +59,28 @@ class Result:
     measurement: Measurement
 
 
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The most memory that a process of a target ever had."""
+
+    target: str
+    process: str
+    megabytes: float
+
+
 @dataclass(slots=True)
 class Report:
     """All that a run found out."""
 
     results: list[Result] = field(default_factory=list)
-    memory: list[tuple[str, float]] = field(default_factory=list)
-    """Peak megabytes of each process of Tollbridge and the services it started, largest first within a group."""
+    memory: list[Peak] = field(default_factory=list)
+    """Of each target and the services it started, largest first within a group."""
     notes: list[str] = field(default_factory=list)
+
+    def find(self, scenario: Scenario, target: str) -> Result | None:
+        """What the target made of the scenario; None where it was not measured."""
+        of_both = (one for one in self.results if one.scenario == scenario and one.target == target)
+        return next(of_both, None)
 
 
 class TooFewCores(Exception):
@@ -92,12 +110,17 @@ def run(plan: Plan, folder: Path, progress: Callable[[str], None]) -> Report:
                 if not target.serves(scenario):
                     continue
                 progress(f"{scenario.title}: {target.name}")
-                measurement = measure_target(plan, folder, scenario, target, load_core)
+                try:
+                    measurement = measure_target(plan, folder, scenario, target, load_core)
+                except ProgramFailed as failure:
+                    if not target.foreign:
+                        raise
+                    report.notes.append(f"{target.name}, {scenario.title}: {str(failure).splitlines()[0]}")
+                    continue
                 report.results.append(Result(scenario, target.name, measurement))
         for target in targets:
             report.notes += target.notes
-            if target.name == TOLLBRIDGE:
-                report.memory = _memory(target.root)
+            report.memory += _memory(target)
     return report
 
 
@@ -115,9 +138,8 @@ def _start(
 ) -> list[Target]:
     # The double bounds its own life: it must outlast the run, start-up and account making included.
     bound = int(300 + len(plan.scenarios) * (len(plan.targets) + 1) * (plan.seconds + plan.warm_up + 5))
-    paces = (PACED, BURST)
-    double = provider_double(paces, core=load_core, log=folder / "double.log", seconds=bound)
-    ports = dict(zip(paces, stack.enter_context(double), strict=True))
+    double = provider_double(PACES, core=load_core, log=folder / "double.log", seconds=bound)
+    ports = dict(zip(PACES, stack.enter_context(double), strict=True))
     targets = [Target(DIRECT, ports, made_up_keys(folder))]
     if BASELINE in plan.targets:
         progress("starting the bare proxy")
@@ -137,6 +159,7 @@ def _start(
         if SPLIT in plan.targets:
             progress("starting a server and a bridge")
             targets.append(stack.enter_context(tollbridge_split(folder, whole, core=product_core)))
+    targets += peers.start(plan.peers, folder, ports, stack, core=product_core, progress=progress)
     return targets
 
 
@@ -144,11 +167,11 @@ def measure_target(
     plan: Plan, folder: Path, scenario: Scenario, target: Target, load_core: int, rate: float | None = None
 ) -> Measurement:
     """Sends one kind of traffic to one target; `rate` as `http_load` takes it. Raises CompilerError, ProgramFailed."""
-    log = folder / "load.log"
+    log, warm_up = folder / "load.log", plan.warm_up if scenario.warm_up is None else scenario.warm_up
     if scenario.grpc:
         command = [sys.executable, "-m", "bench.grpc_streams", "--port", str(target.grpc_port)]
         command += ["--keys", str(target.keys), "--connections", str(scenario.connections)]
-        command += ["--tokens", str(scenario.tokens), "--warm-up", str(plan.warm_up), "--seconds", str(plan.seconds)]
+        command += ["--tokens", str(scenario.tokens), "--warm-up", str(warm_up), "--seconds", str(plan.seconds)]
         return measure(command, core=load_core, log=log, read_cpu=target.read_cpu)
     bodies = None
     if scenario.tokens:
@@ -160,17 +183,18 @@ def measure_target(
         bodies=bodies,
         path="/v1/chat/completions" if bodies else "/v1/models",
         connections=scenario.connections,
-        warm_up=plan.warm_up,
+        warm_up=warm_up,
         seconds=plan.seconds,
         rate=rate,
+        headers=target.headers.get(scenario.pace, ()),
     )
-    return measure(command, core=load_core, log=log, read_cpu=target.read_cpu)
+    return measure(command, core=load_core, log=log, read_cpu=target.read_cpu, read_memory=target.read_memory)
 
 
-def _memory(root: int) -> list[tuple[str, float]]:
-    found: list[tuple[str, float]] = []
-    groups = processes.group(root, processes.read_all())
+def _memory(target: Target) -> list[Peak]:
+    found: list[Peak] = []
+    groups = processes.group(target.root, processes.read_all())
     for name in ("supervisor", "worker", "postgresql", "valkey", "model"):
         peaks = [processes.peak_megabytes(process.pid) for process in groups.get(name, ())]
-        found += [(name, peak) for peak in sorted(peaks, reverse=True)]
+        found += [Peak(target.name, name, peak) for peak in sorted(peaks, reverse=True)]
     return found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +14,7 @@ from bench import processes
 from bench.accounts import make_accounts
 from bench.child import read_line, running
 from bench.product import move_services, product
-from bench.rest import Rest
-from bench.scenarios import BURST, BURST_MODEL, PACED, Scenario
+from bench.scenarios import MODELS, PACES, Scenario
 from bench.split import Split, split
 from bench.workload import MODEL, write_lines
 
@@ -34,7 +33,7 @@ class Target:
 
     name: str
     ports: dict[str, int]
-    """HTTP port by pace; Tollbridge has the same one twice and tells the paces apart by model."""
+    """HTTP port by pace; a gateway has the same one for all and tells the paces apart by model."""
     keys: Path
     root: int = 0
     """Pid of the process whose tree is measured; 0: none."""
@@ -42,20 +41,30 @@ class Target:
     parts: Split | None = None
     """The two processes of a split, which have no supervisor."""
     notes: tuple[str, ...] = ()
+    foreign: bool = False
+    """Another's gateway, whose failures are told and end nothing."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """The model to ask for by pace, where it is not the usual one."""
+    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What every request says besides, by pace, for gateways that are told by headers where to go."""
 
     def serves(self, scenario: Scenario) -> bool:
         """Whether the scenario makes sense here."""
-        return bool(self.grpc_port) if scenario.grpc else True
+        return bool(self.grpc_port) if scenario.grpc else scenario.pace in self.ports
 
     def model(self, scenario: Scenario) -> str:
         """The model to ask for."""
-        return BURST_MODEL if scenario.pace == BURST and self.name in {TOLLBRIDGE, SPLIT} else MODEL
+        return self.models.get(scenario.pace, MODEL)
 
     def read_cpu(self) -> dict[str, float]:
         """CPU seconds so far by group of processes."""
         if self.parts is not None:
             return self.parts.read_cpu()
         return processes.cpu_seconds(self.root) if self.root else {}
+
+    def read_memory(self) -> dict[str, float]:
+        """Resident megabytes now of the largest process of each group."""
+        return processes.resident_megabytes(self.root) if self.root else {}
 
 
 def made_up_keys(folder: Path) -> Path:
@@ -86,19 +95,16 @@ def tollbridge(
 ) -> Iterator[Target]:
     """Tollbridge with its embedded services and as many accounts as asked for."""
     with product(folder, ports, core=core, services_core=services_core, workers=workers) as started:
-        with Rest(started.http_port) as rest:
-            accounts = make_accounts(
-                rest, started.api_key, started.administrator, organizations=organizations, keys=keys
-            )
-        move_services(started.supervisor, services_core)
-        made = f"{len(accounts.keys)} keys of {accounts.organizations} organizations"
+        accounts = make_accounts(started.data_dir, organizations, keys)
+        move_services(started.supervisor, {services_core})
         yield Target(
             TOLLBRIDGE,
-            dict.fromkeys((PACED, BURST), started.http_port),
-            write_lines(folder / "keys", accounts.keys),
+            dict.fromkeys(PACES, started.http_port),
+            write_lines(folder / "keys", [key.secret for key in accounts]),
             root=started.supervisor,
             grpc_port=started.grpc_port,
-            notes=(made, *accounts.notes),
+            notes=(f"{keys:,} keys of {organizations:,} organizations",),
+            models=MODELS,
         )
 
 
@@ -106,4 +112,4 @@ def tollbridge(
 def tollbridge_split(folder: Path, whole: Target, *, core: int) -> Iterator[Target]:
     """A bridge and a server over the database of `whole`, with its accounts."""
     with split(folder, folder / "data", core=core) as started:
-        yield Target(SPLIT, dict.fromkeys((PACED, BURST), started.http_port), whole.keys, parts=started)
+        yield Target(SPLIT, dict.fromkeys(PACES, started.http_port), whole.keys, parts=started, models=MODELS)

@@ -23,7 +23,7 @@ from bench import processes
 from bench.child import ProgramFailed
 from bench.provider import provider_double
 from bench.runner import Plan, measure_target, two_cores
-from bench.scenarios import BURST, PACED, chosen
+from bench.scenarios import PACED, PACES, chosen
 from bench.targets import OWN_GROUPS, Target, tollbridge
 
 GOAL_CARRIED: Final = 1.7
@@ -87,8 +87,8 @@ def compare(plan: Plan, workers: int, folder: Path, progress: Callable[[str], No
     product_core, load_core = two_cores()
     os.sched_setaffinity(0, {load_core})
     with ExitStack() as stack:
-        double = provider_double((PACED, BURST), core=load_core, log=folder / "double.log", seconds=900)
-        ports = dict(zip((PACED, BURST), stack.enter_context(double), strict=True))
+        double = provider_double(PACES, core=load_core, log=folder / "double.log", seconds=900)
+        ports = dict(zip(PACES, stack.enter_context(double), strict=True))
 
         def started(count: int) -> Target:
             own = folder / f"workers-{count}"

@@ -2,7 +2,7 @@
  * have the answer to the last.
  *
  *     load --port PORT [--path PATH] [--connections C] [--warm-up S] [--seconds S] [--keys FILE] [--bodies FILE]
- *          [--rate R] [--parent PID]
+ *          [--rate R] [--parent PID] [--header LINE]…
  *
  * FILE holds one API key, or one JSON body, a line; they are taken round robin. Without bodies the request is a GET.
  * Prints JSON, one object a line: {"phase":"begin"} when the warm-up is over, {"phase":"end"} when the measured time
@@ -65,6 +65,7 @@ static int port, connection_count = 1, epoll_fd;
 static double warm_up = 1, seconds = 5, rate;
 static const char *path = "/v1/chat/completions";
 static struct texts heads, credentials, bodies;
+static char *headers; /* further lines of every head, each with its end */
 static long next_request;
 static bool measuring;
 static struct samples latencies, first_events, refusals;
@@ -123,8 +124,9 @@ static void prepare_requests(const char *keys_file, const char *bodies_file) {
             snprintf(content, sizeof content, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
                      bodies.items[index].length);
         }
-        const int length = asprintf(&head, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUser-Agent: load\r\nAccept: */*\r\n%s",
-                                    bodies_file != NULL ? "POST" : "GET", path, port, content);
+        const int length =
+            asprintf(&head, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUser-Agent: load\r\nAccept: */*\r\n%s%s",
+                     bodies_file != NULL ? "POST" : "GET", path, port, headers != NULL ? headers : "", content);
         if (length < 0) stop("load");
         add_text(&heads, head, (size_t)length);
     }
@@ -135,6 +137,13 @@ static void prepare_requests(const char *keys_file, const char *bodies_file) {
         add_text(&credentials, credential, (size_t)length);
     }
     if (keys.count == 0) add_text(&credentials, "\r\n", 2);
+}
+
+static void add_header(const char *line) {
+    char *longer = NULL;
+    if (asprintf(&longer, "%s%s\r\n", headers != NULL ? headers : "", line) < 0) stop("load");
+    free(headers);
+    headers = longer;
 }
 
 static void watch(struct connection *connection, bool for_room) {
@@ -328,6 +337,7 @@ int main(int argument_count, char **arguments) {
         {"connections", required_argument, NULL, 'c'}, {"warm-up", required_argument, NULL, 'w'},
         {"seconds", required_argument, NULL, 's'}, {"keys", required_argument, NULL, 'k'},
         {"bodies", required_argument, NULL, 'b'},  {"parent", required_argument, NULL, 'p'},
+        {"header", required_argument, NULL, 'h'},
         {"rate", required_argument, NULL, 'r'},
         {NULL, 0, NULL, 0}};
     const char *keys_file = NULL, *bodies_file = NULL;
@@ -343,6 +353,7 @@ int main(int argument_count, char **arguments) {
         case 'b': bodies_file = optarg; break;
         case 'r': rate = atof(optarg); break;
         case 'p': parent = atoi(optarg); break;
+        case 'h': add_header(optarg); break;
         default: return 2;
         }
     }

@@ -170,6 +170,41 @@ FROM summed s FULL JOIN kept k USING (org_id, start_time, model_id, key_id)
 WHERE s.sums IS DISTINCT FROM k.sums ORDER BY 1 LIMIT 1
 """
 
+# Half hours and days are the sums of their buckets.
+_ROLLED_UP: Final = """
+WITH bucket AS (
+    SELECT org_id, date_bin('30 minutes', start_time, '2000-01-01 00:00:00+00') AS half_hour,
+           date_trunc('day', start_time, 'UTC') AS day, model_id, key_id, requests, errors, input_tokens,
+           cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost
+    FROM usage_bucket
+), summed AS (
+    SELECT org_id, 'half hour ' || half_hour AS span, sum(requests) AS requests, sum(errors) AS errors,
+           sum(input_tokens) AS input_tokens, sum(cache_read_tokens) AS cache_read_tokens,
+           sum(cache_write_tokens) AS cache_write_tokens, sum(output_tokens) AS output_tokens,
+           sum(reasoning_tokens) AS reasoning_tokens, sum(cost) AS cost
+    FROM bucket GROUP BY 1, 2
+    UNION ALL
+    SELECT org_id, 'day ' || day || ' ' || model_id || ' ' || key_id, sum(requests), sum(errors), sum(input_tokens),
+           sum(cache_read_tokens), sum(cache_write_tokens), sum(output_tokens), sum(reasoning_tokens), sum(cost)
+    FROM bucket GROUP BY 1, 2
+), kept AS (
+    SELECT org_id, 'half hour ' || start_time AS span, requests, errors, input_tokens, cache_read_tokens,
+           cache_write_tokens, output_tokens, reasoning_tokens, cost
+    FROM usage_half_hour
+    UNION ALL
+    SELECT org_id, 'day ' || start_time || ' ' || model_id || ' ' || key_id, requests, errors, input_tokens,
+           cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost
+    FROM usage_day
+)
+SELECT org_id || ' ' || span AS place, s::text AS expected, k::text AS found, count(*) OVER ()
+FROM summed s FULL JOIN kept k USING (org_id, span)
+WHERE (s.requests, s.errors, s.input_tokens, s.cache_read_tokens, s.cache_write_tokens, s.output_tokens,
+       s.reasoning_tokens, s.cost)
+    IS DISTINCT FROM (k.requests, k.errors, k.input_tokens, k.cache_read_tokens, k.cache_write_tokens,
+       k.output_tokens, k.reasoning_tokens, k.cost)
+ORDER BY 1 LIMIT 1
+"""
+
 CHECKS: Final = (
     Check("debits equal credits, per asset", _BALANCED),
     Check("balances are what transfers make them", _RECOMPUTED),
@@ -180,5 +215,6 @@ CHECKS: Final = (
     Check("charges were taken back at most once", _REVERSED),
     Check("usage events are priced by the prices they name", _PRICED),
     Check("buckets are the sums of usage events", _BUCKETS),
+    Check("half hours and days are the sums of buckets", _ROLLED_UP),
 )
 """In the order in which they run."""

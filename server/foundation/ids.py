@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -24,6 +25,8 @@ _AHEAD: Final = 256
 """Ids that one reading of the system's randomness is enough for: it costs half of making an id."""
 
 _random: Final[list[int]] = []
+_UNIX: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 ORGANIZATION: Final = "org"
 USER: Final = "user"
@@ -59,6 +62,12 @@ def _draw() -> int:
     first, *others = (int.from_bytes(part, "big") for part in parts)
     _random.extend(others)
     return first
+
+
+def first_uuid7(time: datetime, shift: timedelta = timedelta()) -> UUID:
+    """The smallest UUIDv7 of the moment so much later; the first or the last of all where that has none."""
+    milliseconds = (time - _UNIX) // _MILLISECOND + shift // _MILLISECOND
+    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
 
 
 def to_text(prefix: str, value: UUID) -> str:

@@ -12,6 +12,11 @@ BUCKET: Final = timedelta(minutes=15)
 """Length of a usage bucket. Every zone's offset is a multiple of it, so a day is a whole number of buckets."""
 
 
+HALF_HOUR: Final = timedelta(minutes=30)
+DAY: Final = timedelta(days=1)
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
+
 class Span(StrEnum):
     """Kinds of calendar windows."""
 
@@ -73,6 +78,31 @@ def _hour(time: datetime, in_zone: ZoneInfo) -> Window:
     while end.astimezone(in_zone).minute and end.astimezone(in_zone).utcoffset() == offset:
         end += BUCKET
     return Window(start, end, start.astimezone(in_zone).strftime("%Y-%m-%dT%H"))
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A window cut into whole units and what is left of it at both ends."""
+
+    start: datetime
+    first_whole: datetime
+    last_whole: datetime
+    """Exclusive; `first_whole` where there is no whole unit."""
+    end: datetime
+
+    @property
+    def edges(self) -> tuple[datetime, datetime, datetime, datetime]:
+        """All four, in order."""
+        return self.start, self.first_whole, self.last_whole, self.end
+
+
+def parts(window: Window, unit: timedelta) -> Parts:
+    """The window cut at whole half hours or days in UTC."""
+    first = window.start + (_EPOCH - window.start) % unit
+    last = window.end - (window.end - _EPOCH) % unit
+    if first >= last:
+        return Parts(window.start, window.end, window.end, window.end)
+    return Parts(window.start, first, last, window.end)
 
 
 def _next_date(first: datetime, span: Span) -> datetime:

@@ -13,11 +13,10 @@ from server.billing.spans import Span
 from server.foundation import ids, money
 from server.models.prices import TokenCounts
 from server.storage.database import Transaction
-from server.usage import store, totals
+from server.usage import filtered_events, store, totals
+from server.usage.filtered_events import SLACK, Page
 from tollbridge.usage.v1 import usage_pb2
 
-_SLACK_MS: Final = 3_600_000
-"""How far the time in an id and the time of admission may be apart."""
 _FIRST: Final = UUID(int=0)
 _LAST: Final = UUID(int=2**128 - 1)
 
@@ -62,9 +61,13 @@ async def load_page(
 ) -> list[UsageEvent]:
     """At most `limit` of the tenant's calls, newest first, older than the call `after`."""
     start, end = wanted.span
-    first = _FIRST if start is None else _id_at(start, -_SLACK_MS)
-    last = after or (_LAST if end is None else _id_at(end, _SLACK_MS))
-    rows = await store.list_events(transaction, org_id, first, last, start, end, wanted.model, wanted.key_id, limit)
+    first = _FIRST if start is None else ids.first_uuid7(start, -SLACK)
+    last = after or (_LAST if end is None else ids.first_uuid7(end, SLACK))
+    page = Page(org_id, first, last, wanted.span, limit)
+    if wanted.model or wanted.key_id:
+        rows = await filtered_events.load(transaction, page, wanted.model, wanted.key_id)
+    else:
+        rows = list(await store.list_events(transaction, *page.bounds))
     return [_event(row) for row in rows]
 
 
@@ -90,12 +93,6 @@ def to_proto(event: UsageEvent) -> usage_pb2.UsageEvent:
     )
     message.create_time.FromDatetime(event.create_time)
     return message
-
-
-def _id_at(time: datetime, shift_ms: int) -> UUID:
-    """The smallest UUIDv7 of the moment so many milliseconds later; the first or last where it has none."""
-    milliseconds = int(time.timestamp() * 1000) + shift_ms
-    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
 
 
 def _event(row: asyncpg.Record) -> UsageEvent:

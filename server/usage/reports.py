@@ -100,13 +100,12 @@ class UsageReports:
         window = _stats_window(span, self._clock.now())
         await self._catch_up()
         async with self._database.tenant(org_id) as transaction:
-            period = (await _sums(transaction, org_id, [window]))[0]
-            models = await store.sum_by_model(transaction, org_id, window.start, window.end)
-            keys = await store.sum_by_key(transaction, org_id, window.start, window.end)
+            rows = await store.sum_groups(transaction, org_id, windows.parts(window, windows.DAY))
+        whole = next(row for row in rows if row["model_id"] is None and row["key_id"] is None)
         return Stats(
-            period,
-            [Group(row["name"], totals.from_row(row)) for row in models],
-            [Group(_key_name(row["name"]), totals.from_row(row)) for row in keys],
+            Period(window, totals.from_row(whole)),
+            [Group(row["model_id"], totals.from_row(row)) for row in rows if row["model_id"] is not None],
+            [Group(_key_name(row["key_id"]), totals.from_row(row)) for row in rows if row["key_id"] is not None],
         )
 
 
@@ -116,7 +115,7 @@ async def _calendar(transaction: Transaction, org_id: UUID) -> tuple[ZoneInfo, d
 
 
 async def _sums(transaction: Transaction, org_id: UUID, wanted: Sequence[Window]) -> list[Period]:
-    rows = await store.sum_windows(transaction, org_id, wanted)
+    rows = await store.sum_windows(transaction, org_id, [windows.parts(window, windows.HALF_HOUR) for window in wanted])
     return [Period(window, totals.from_row(row)) for window, row in zip(wanted, rows, strict=True)]
 
 

@@ -55,7 +55,7 @@ def test_a_running_child_is_seen_measured_and_moved() -> None:
         assert child.stdout is not None
         child.stdout.readline()
         found = processes.group(child.pid, processes.read_all())
-        processes.move(found["supervisor"], core)
+        processes.move(found["supervisor"], {core})
 
         assert processes.cpu_seconds(child.pid)["supervisor"] >= 0.19
         assert 3 < processes.peak_megabytes(child.pid) < 100

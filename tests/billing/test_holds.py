@@ -320,6 +320,8 @@ async def test_no_runtime_role_writes_the_ledger_itself(books: Books) -> None:
         "DELETE FROM open_hold",
         "UPDATE usage_event SET cost = 0",
         "DELETE FROM usage_bucket",
+        "DELETE FROM usage_half_hour",
+        "UPDATE usage_day SET cost = 0",
         "SELECT ledger_settle(NULL, NULL, 0, NULL, NULL, NULL)",
     ]
     for role in Role:

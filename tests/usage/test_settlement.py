@@ -234,6 +234,9 @@ async def test_verify_finds_what_was_changed_behind_its_back(books: Books) -> No
         ("UPDATE usage_event SET cost = cost + 1", "usage events are charged"),
         ("UPDATE usage_event SET output_tokens = output_tokens + 1", "usage events are priced"),
         ("UPDATE usage_bucket SET requests = requests + 1", "buckets are"),
+        ("UPDATE usage_half_hour SET requests = requests + 1", "half hours and days are"),
+        ("UPDATE usage_day SET cost = cost - 1", "half hours and days are"),
+        ("DELETE FROM usage_day", "half hours and days are"),
         ("DELETE FROM open_hold", "open holds and leases explain"),
         ("DELETE FROM usage_event", "usage events are charged"),
     ]
