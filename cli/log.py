@@ -99,6 +99,9 @@ def _for_people() -> list[Processor]:
 
 
 def _shown(value: object) -> object:
+    if isinstance(value, UUID):
+        # The database driver has a class of its own.
+        return str(value)
     return redacted(value) if isinstance(value, Message) else repr(value)
 
 
