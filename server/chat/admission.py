@@ -98,6 +98,9 @@ class Admission:
         except BaseException:
             allowance.admission.cancel()
             raise
+        if not funded.hold.amount:
+            # Nobody was asked for money, who would have known the plan.
+            funded = msgspec.structs.replace(funded, hold=msgspec.structs.replace(funded.hold, plan_id=terms.plan_id))
         clamped = allowance.clamped or funded.clamped
         return msgspec.structs.replace(funded, clamped=clamped, allowed=allowance.admission)
 

@@ -7,6 +7,7 @@ newest. Callers that wait meanwhile look again in memory when their turn comes.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -39,6 +40,9 @@ _LIFE_MS: Final = int(LIFE_SECONDS * 1000)
 _BOOKS_MS: Final = 20_000
 """After a process died, the database knows within this time what its calls used."""
 _TRIES: Final = 6
+_NUMBERS: Final = itertools.count(1)
+"""Of requests to Valkey. A group that nobody uses is forgotten, and Valkey remembers its last number for a while: the
+next one of the same tag must not begin below it."""
 _LINES: Final = 60
 """Counters that one report is about."""
 
@@ -69,7 +73,6 @@ class Group:
         self._figures = figures
         self._others_run = others_run
         self._turn = asyncio.Lock()
-        self._number = 0
         self._ahead_ms = clock.now().timestamp() * 1000 + script.offset_ms - clock.monotonic() * 1000
         """Valkey's time minus ours."""
         self._counters: WeakValueDictionary[str, Counter] = WeakValueDictionary()
@@ -213,8 +216,7 @@ class Group:
         return Told(counter, share, counter.limit, 0, False, max(0, wish - share.free), -1)
 
     async def _exchange(self, lines: Sequence[Told], fewest: int = 0, *, deciding: bool = False) -> Answer:
-        self._number += 1
-        head = (self._process, self._number, self._script.offset_ms, _LIFE_MS, int(deciding), fewest, _BOOKS_MS)
+        head = (self._process, next(_NUMBERS), self._script.offset_ms, _LIFE_MS, int(deciding), fewest, _BOOKS_MS)
         keys: list[str] = []
         arguments = [str(value) for value in head]
         for line in lines:

@@ -5,6 +5,7 @@ Each unit's tightest limit is told. Both sets say the same; clients read one or 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -14,6 +15,7 @@ from server.limits.naming import name_of
 _UNITS: Final = (Unit.REQUESTS, Unit.TOKENS)
 _SECONDS: Final = {Per.SECOND: 1, Per.MINUTE: 60, Per.HOUR: 3600, Per.DAY: 86_400}
 """Of a window; a month has no fixed length, so none is told."""
+_NEVER: Final = float("inf")
 
 
 def headers_of(states: Sequence[LimitState]) -> list[tuple[str, str | bytes]]:
@@ -25,7 +27,8 @@ def headers_of(states: Sequence[LimitState]) -> list[tuple[str, str | bytes]]:
         unit = state.limit.unit.value
         found.append((f"x-ratelimit-limit-{unit}", str(state.limit.allowance)))
         found.append((f"x-ratelimit-remaining-{unit}", str(state.remaining)))
-        found.append((f"x-ratelimit-reset-{unit}", duration(state.reset_after)))
+        if state.reset_after < _NEVER:
+            found.append((f"x-ratelimit-reset-{unit}", duration(state.reset_after)))
     if told:
         found.append(("ratelimit-policy", ", ".join(map(_policy, told))))
         found.append(("ratelimit", ", ".join(map(_standing, told))))
@@ -58,8 +61,9 @@ def _policy(state: LimitState) -> str:
 
 
 def _standing(state: LimitState) -> str:
+    left = f'"{name_of(state.limit)}";r={state.remaining}'
     # Whole seconds: a client that waits as long as it is told must not come too early.
-    return f'"{name_of(state.limit)}";r={state.remaining};t={-int(-state.reset_after // 1)}'
+    return left if state.reset_after >= _NEVER else f"{left};t={math.ceil(state.reset_after)}"
 
 
 def _tightness(state: LimitState) -> tuple[float, float]:

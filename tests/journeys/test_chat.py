@@ -208,7 +208,7 @@ async def test_a_typed_stub_answers_and_says_what_it_cost(served: Served, tenant
     assert isinstance(packed, bytes)
     outcome = chat_pb2.Outcome.FromString(packed)
     assert outcome.tokens.total == 18
-    assert (outcome.plan_id, outcome.model, outcome.provider) == ("free", MODEL, "double")
+    assert (outcome.plan_id, outcome.model, outcome.provider) == ("unlimited", MODEL, "double")
     assert Decimal(outcome.available) == balance(served, tenant)
     assert Decimal(outcome.cost) == Decimal(10) - balance(served, tenant)
     assert outcome.usage_event_id == history(served, tenant)[0]["id"]
