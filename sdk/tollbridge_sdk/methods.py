@@ -30,6 +30,14 @@ class Method:
     """True where no credential is asked for; none is sent then."""
     runs_model: bool = False
     """True where a model answers, which takes longer than anything else."""
+    streams: bool = False
+    """True where the answer comes in pieces."""
+
+    @property
+    def keyed_by_itself(self) -> bool:
+        """Whether each call carries a key that its caller did not choose. Streams do not: with a key the server goes on
+        to the end, and charges for it, although its reader has left."""
+        return self.idempotency is Idempotency.KEYED and not self.streams
 
     @property
     def path(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypedDict
 
-from tollbridge_sdk.methods import Idempotency, Method
+from tollbridge_sdk.methods import Method
 
 MetadataPair = tuple[str, str | bytes]
 Metadata = Sequence[MetadataPair]
@@ -31,7 +31,8 @@ class KeyedCallOptions(CallOptions, total=False):
     """Options of a call that changes something."""
 
     idempotency_key: str
-    """The key by which the server knows the call again. Default: a new random one, the same for all repeats."""
+    """The key by which the server knows the call again. Default: a new random one, the same for all repeats; for
+    streams none, for with a key they are finished and paid for although their reader leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,9 @@ def metadata_of(
     pairs: list[MetadataPair] = [*defaults.metadata, *options.get("metadata", ())]
     if credential and not method.anonymous:
         pairs.append(("authorization", f"Bearer {credential}"))
-    if method.idempotency is Idempotency.KEYED:
-        pairs.append((IDEMPOTENCY_KEY, options.get("idempotency_key") or str(uuid.uuid4())))
+    key = options.get("idempotency_key") or (str(uuid.uuid4()) if method.keyed_by_itself else "")
+    if key:
+        pairs.append((IDEMPOTENCY_KEY, key))
     return pairs
 
 

@@ -19,8 +19,8 @@ _SHORTEST_WAIT: Final = 0.01
 class Retries:
     """How calls are repeated that ended with UNAVAILABLE before their answer began.
 
-    Only methods that read are repeated, and with `keyed` those that carry an idempotency key. Raises ValueError where
-    a value is outside its range.
+    Methods that read are repeated, and with `keyed` those whose calls carry an idempotency key by themselves: all
+    changes and whole chat answers, not streams. Raises ValueError where a value is outside its range.
     """
 
     attempts: int = 4
@@ -29,9 +29,9 @@ class Retries:
     """Seconds before the second attempt, a fifth more or less by chance; at least 0.01."""
     longest_wait: float = 5.0
     """Seconds that a wait grows to, by a factor of 2 each time."""
-    keyed: bool = False
-    """Whether to repeat changes too. Right only with a server that remembers idempotency keys: another one would
-    carry a change out twice whose answer was lost, and charge for a chat call twice."""
+    keyed: bool = True
+    """Whether to repeat changes too. The server carries each out once, however often it is asked. To be switched off
+    before servers that do not remember keys: those would carry a change out twice whose answer was lost."""
     budget: int = 10
     """Failures in a row after which nothing is repeated any more, 2 to 1,000. Each success gives a tenth back, and
     repeats go on above half of it, so that a server in trouble is not called four times as often."""
@@ -47,13 +47,16 @@ class Retries:
 
 def service_config(methods: Iterable[Method], retries: Retries) -> str:
     """The channel's service config as JSON: retry policy, throttling, and turns over all addresses of a name."""
-    repeated = {Idempotency.SAFE, Idempotency.KEYED} if retries.keyed else {Idempotency.SAFE}
     config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
-    names = [{"service": method.service, "method": method.name} for method in methods if method.idempotency in repeated]
+    names = [{"service": method.service, "method": method.name} for method in methods if _repeated(method, retries)]
     if retries.attempts > 1 and names:
         config["methodConfig"] = [{"name": names, "retryPolicy": _policy(retries)}]
         config["retryThrottling"] = {"maxTokens": retries.budget, "tokenRatio": 0.1}
     return json.dumps(config)
+
+
+def _repeated(method: Method, retries: Retries) -> bool:
+    return method.idempotency is Idempotency.SAFE or (retries.keyed and method.keyed_by_itself)
 
 
 def _policy(retries: Retries) -> dict[str, Any]:

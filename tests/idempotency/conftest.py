@@ -52,8 +52,10 @@ def die_at(orders: Path) -> Iterator[Callable[[CrashPoint | KeyedPoint, int], No
         hidden.rename(hidden.with_suffix(".order"))
 
     yield order
-    for left in orders.iterdir():
-        left.unlink()
+    left = [path.name for path in orders.iterdir() if path.suffix != ".died"]
+    for path in orders.iterdir():
+        path.unlink()
+    assert left == [], "nobody died of it"
 
 
 @pytest.fixture(scope="package")
@@ -71,14 +73,19 @@ async def caller(request: pytest.FixtureRequest, served: Served) -> AsyncIterato
             yield Grpc(await stack.enter_async_context(grpc.aio.insecure_channel(served.grpc)))
             return
         url = request.getfixturevalue("split_url") if request.param == "bridge over grpc" else served.http
-        yield Rest(request.param, await stack.enter_async_context(aiohttp.ClientSession()), url)
+        yield Rest(request.param, await stack.enter_async_context(fresh_connections()), url)
 
 
 @pytest.fixture
 async def rest(served: Served) -> AsyncIterator[Rest]:
-    """The product's own bridge, each call on a connection of its own, so that any worker may get it."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=0)) as session:
+    """The product's own bridge."""
+    async with fresh_connections() as session:
         yield Rest("bridge in process", session, served.http)
+
+
+def fresh_connections() -> aiohttp.ClientSession:
+    """A connection for each call: any worker may get it, and none is closed under the next call by a broken stream."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=0))
 
 
 @pytest.fixture

@@ -5,26 +5,14 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
-import httpx2
 import pytest
 
 from tests.idempotency.callers import CREATE_KEY, Caller, ask
+from tests.idempotency.counted import keys_named, requests_of, scripted
 from tests.rest.waiting import until
 from tests.support.provider_double import Script
 from tests.support.served import Served
 from tests.support.tenants import Tenant, make_tenant
-
-
-def keys_named(served: Served, tenant: Tenant, name: str) -> int:
-    """How many keys of the organization have the name."""
-    headers = {"Authorization": f"Bearer {tenant.token}"}
-    listed = httpx2.get(f"{served.http}/v1/keys?page_size=100", headers=headers, timeout=20).json()
-    return sum(key["name"] == name for key in listed["keys"])
-
-
-def calls_of(served: Served, text: str) -> int:
-    """How many times the provider was asked this."""
-    return sum(text in str(request.body) for request in served.provider.requests)
 
 
 async def test_a_change_is_made_once_and_answered_the_same(caller: Caller, served: Served, tenant: Tenant) -> None:
@@ -49,7 +37,7 @@ async def test_a_chat_call_is_made_once(caller: Caller, served: Served, tenant: 
     again = await caller.chat(body, tenant.key, text)
     assert first.ok
     assert (again.status, again.body, again.replayed, first.replayed) == (first.status, first.body, True, False)
-    assert calls_of(served, text) == 1
+    assert len(requests_of(served, text)) == 1
 
 
 async def test_another_request_under_the_same_key_is_refused(caller: Caller, served: Served, tenant: Tenant) -> None:
@@ -62,10 +50,9 @@ async def test_another_request_under_the_same_key_is_refused(caller: Caller, ser
 
 async def test_a_call_under_way_is_told_so(caller: Caller, served: Served, tenant: Tenant) -> None:
     text = uuid4().hex
-    served.provider.choose = lambda asked: Script(tokens=60, interval=0.05) if text in str(asked) else None
-    try:
+    with scripted(served, text, Script(tokens=60, interval=0.05)):
         first = asyncio.ensure_future(caller.chat(ask(text, stream=True), tenant.key, text))
-        await until(lambda: calls_of(served, text) == 1)
+        await until(lambda: len(requests_of(served, text)) == 1)
         refused = await caller.chat(ask(text, stream=True), tenant.key, text)
         assert refused.reason == "idempotency_in_flight"
         assert refused.status in (409, 10)
@@ -75,9 +62,7 @@ async def test_a_call_under_way_is_told_so(caller: Caller, served: Served, tenan
         assert done.ok
         again = await caller.chat(ask(text, stream=True), tenant.key, text)
         assert (again.body, again.replayed) == (done.body, True)
-    finally:
-        served.provider.choose = lambda _: None
-    assert calls_of(served, text) == 1
+    assert len(requests_of(served, text)) == 1
 
 
 async def test_another_organization_has_keys_of_its_own(caller: Caller, served: Served, tenant: Tenant) -> None:

@@ -52,4 +52,6 @@ def _value(service: Service, method: MethodDescriptorProto) -> str:
         flags += ", anonymous=True"
     if options[options_pb2.admission] == options_pb2.ADMISSION_HANDLER:
         flags += ", runs_model=True"
+    if method.server_streaming:
+        flags += ", streams=True"
     return f'Method("{service.full_name}", "{method.name}", Idempotency.{idempotency(method)}{flags})'

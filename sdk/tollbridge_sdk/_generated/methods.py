@@ -24,7 +24,7 @@ CHAT_CREATE_CHAT_COMPLETION: Final = Method(
     "tollbridge.chat.v1.ChatService", "CreateChatCompletion", Idempotency.KEYED, runs_model=True
 )
 CHAT_STREAM_CHAT_COMPLETION: Final = Method(
-    "tollbridge.chat.v1.ChatService", "StreamChatCompletion", Idempotency.KEYED, runs_model=True
+    "tollbridge.chat.v1.ChatService", "StreamChatCompletion", Idempotency.KEYED, runs_model=True, streams=True
 )
 KEYS_CREATE_KEY: Final = Method("tollbridge.keys.v1.KeyService", "CreateKey", Idempotency.KEYED)
 KEYS_LIST_KEYS: Final = Method("tollbridge.keys.v1.KeyService", "ListKeys", Idempotency.SAFE)
