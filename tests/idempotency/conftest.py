@@ -22,6 +22,7 @@ from tests.support.tenants import Tenant, make_tenant
 
 Catalog.from_generated(IMAGE.read_bytes())
 
+DieAt = Callable[[CrashPoint | KeyedPoint], Callable[[], bool]]
 TRANSPORTS = ("grpc", "bridge in process", "bridge over grpc")
 
 
@@ -43,13 +44,15 @@ def served(orders: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def die_at(orders: Path) -> Iterator[Callable[[CrashPoint | KeyedPoint, int], None]]:
-    """Lets the worker that passes a point for the so-many-th time die there."""
+def die_at(orders: Path) -> Iterator[DieAt]:
+    """Lets one of the workers die at a point, whichever is the first to pass any; the answer says whether it has."""
 
-    def order(point: CrashPoint | KeyedPoint, times: int = 1) -> None:
-        hidden = orders / f"{uuid4().hex}.writing"
-        hidden.write_text(f"{point} {times}")
+    def order(point: CrashPoint | KeyedPoint) -> Callable[[], bool]:
+        name = uuid4().hex
+        hidden = orders / f"{name}.writing"
+        hidden.write_text(f"{point} 1")
         hidden.rename(hidden.with_suffix(".order"))
+        return lambda: any(orders.glob(f"{name}.*.died"))
 
     yield order
     left = [path.name for path in orders.iterdir() if path.suffix != ".died"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from typing import get_args
 from uuid import uuid4
 
@@ -14,13 +15,13 @@ import pytest
 from server.foundation.crash_points import CrashPoint, KeyedPoint
 from tests.chaos.books import verify
 from tests.idempotency.callers import CREATE_KEY, Came, Rest, ask
+from tests.idempotency.conftest import DieAt
 from tests.idempotency.counted import balance_of, keys_named, requests_of, retried, scripted
 from tests.rest.waiting import until
 from tests.support.provider_double import Script
 from tests.support.served import Served
 from tests.support.tenants import Tenant, make_tenant
 
-DieAt = Callable[..., None]
 CHAT_POINTS: tuple[CrashPoint | KeyedPoint, ...] = (
     "claimed",
     "upstream sent",
@@ -30,6 +31,7 @@ CHAT_POINTS: tuple[CrashPoint | KeyedPoint, ...] = (
 )
 CHANGE_POINTS: tuple[KeyedPoint, ...] = ("claimed", "changed, not committed", "changed")
 TAKEN_BACK_SECONDS = 40.0
+MOST_TRIES = 40
 STORY = Script(tokens=12, interval=0.01)
 
 
@@ -49,18 +51,26 @@ async def settled(served: Served, tenant: Tenant, expected: Decimal, point: str)
         assert balance_of(served, tenant) == (expected, Decimal(0)), point
 
 
-async def chat_through(served: Served, rest: Rest, die_at: DieAt, point: str, tenant: Tenant) -> None:
-    """A stream whose worker dies at the point, finished by its retries."""
+async def chat_until_one_dies(
+    served: Served, rest: Rest, die_at: DieAt, point: CrashPoint | KeyedPoint, tenant: Tenant
+) -> int:
+    """Streams until the worker of one dies at the point, each finished by its retries. How many there were."""
     text = uuid4().hex
     body = ask(text, stream=True)
     with scripted(served, text, STORY):
-        die_at(point)
-        await first_try(lambda: rest.chat(body, tenant.key, "k"))
-        done = await retried(lambda: rest.chat(body, tenant.key, "k"))
-        again = await rest.chat(body, tenant.key, "k")
-    assert done.ok, (point, done.body)
-    assert done.body.endswith(b"data: [DONE]\n\n"), point
-    assert (again.body, again.replayed) == (done.body, True), point
+        has_died = die_at(point)
+        for number in range(1, MOST_TRIES):
+            key = f"k-{number}"
+            ask_again = partial(rest.chat, body, tenant.key, key)
+            await first_try(ask_again)
+            done = await retried(ask_again)
+            again = await ask_again()
+            assert done.ok, (point, done.body)
+            assert done.body.endswith(b"data: [DONE]\n\n"), point
+            assert (again.body, again.replayed) == (done.body, True), point
+            if has_died():
+                return number
+    raise AssertionError(f"nobody died at {point}")
 
 
 async def test_a_chat_call_whose_worker_dies_is_finished_by_its_retry_and_paid_for_once(
@@ -72,14 +82,14 @@ async def test_a_chat_call_whose_worker_dies_is_finished_by_its_retry_and_paid_f
     assert whole.ok
     # Another worker than the one that is asked may have served it, and tells the database a moment later.
     await until(lambda: balance_of(served, control)[0] < 10)
-    spent, _ = balance_of(served, control)
-    died: list[tuple[str, Tenant]] = []
+    price = 10 - balance_of(served, control)[0]
+    expected: list[tuple[str, Tenant, Decimal]] = []
     for point in CHAT_POINTS:
         tenant = make_tenant(served, "10")
-        await chat_through(served, rest, die_at, point, tenant)
-        died.append((point, tenant))
-    for where, tenant in died:
-        await settled(served, tenant, spent, where)
+        calls = await chat_until_one_dies(served, rest, die_at, point, tenant)
+        expected.append((point, tenant, 10 - calls * price))
+    for where, tenant, left in expected:
+        await settled(served, tenant, left, where)
     assert verify(served.data_dir) == ""
 
 
@@ -87,15 +97,22 @@ async def test_a_chat_call_whose_worker_dies_is_finished_by_its_retry_and_paid_f
 async def test_a_change_whose_worker_dies_is_made_once(
     served: Served, rest: Rest, tenant: Tenant, die_at: DieAt, point: KeyedPoint
 ) -> None:
-    die_at(point)
-    request = {"name": point}
-    assert await first_try(lambda: rest.call(CREATE_KEY, request, tenant.token, "k")) is None, "its worker is dead"
-    done = await retried(lambda: rest.call(CREATE_KEY, request, tenant.token, "k"))
-    assert done.ok, done.body
-    assert done.replayed == (point == "changed"), "what was committed is remembered with it"
-    again = await rest.call(CREATE_KEY, request, tenant.token, "k")
-    assert (again.body, again.replayed) == (done.body, True)
-    assert keys_named(served, tenant, point) == 1
+    has_died = die_at(point)
+    for number in range(1, MOST_TRIES):
+        name = f"k-{number}"
+        ask_again = partial(rest.call, CREATE_KEY, {"name": name}, tenant.token, name)
+        broken = await first_try(ask_again)
+        died = has_died()
+        done = await retried(ask_again)
+        again = await ask_again()
+        assert done.ok, done.body
+        assert (again.body, again.replayed) == (done.body, True)
+        assert keys_named(served, tenant, name) == 1
+        if died:
+            assert broken is None
+            assert done.replayed == (point == "changed"), "what was committed is remembered with it"
+            return
+    raise AssertionError(f"nobody died at {point}")
 
 
 def test_each_point_of_such_calls_is_tried() -> None:

@@ -82,8 +82,9 @@ def test_a_method_is_typed_by_its_messages_and_options(made: dict[str, str]) -> 
         ", **options: Unpack[KeyedCallOptions]) ->", ", **options: Unpack[KeyedCallOptions] ) ->"
     )
     assert '"""Says "no"."""' in text
-    assert 'Method("tollbridge.tolls.v1.TollService", "WatchToll", Idempotency.KEYED, runs_model=True, streams=True' in " ".join(
-        made["_generated/methods.py"].replace("(\n    ", "(").split()
+    assert (
+        'Method("tollbridge.tolls.v1.TollService", "WatchToll", Idempotency.KEYED, runs_model=True, streams=True'
+        in " ".join(made["_generated/methods.py"].replace("(\n    ", "(").split())
     )
 
 
