@@ -39,7 +39,6 @@ from server.chat.upstream_body import build
 from server.foundation.clock import Clock
 from server.foundation.crash_points import passing
 from server.foundation.ids import NewId
-from server.limits.headers import headers_of
 from server.models.catalogue import CallableModel, Catalogue, TokenCounts
 from server.rpc.context import CallContext
 from server.rpc.errors import ApiError, UnavailableError, rule
@@ -294,7 +293,7 @@ class ChatCall:
     def _tell_limits(self, admitted: Admitted) -> None:
         """What is left of the limits, as headers: while a stream runs, all that it may use counts as used."""
         if admitted.allowed is not None:
-            self._context.initial_metadata.extend(headers_of(admitted.allowed.states()))
+            self._context.initial_metadata.extend(admitted.allowed.headers())
 
     async def _tell_outcome(self, call: MeteredCall, admitted: Admitted, settlement: Settlement | None) -> None:
         asked = self._context.metadata.get(outcome.QUOTA_KEY) == outcome.TODAY

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from server.limits.counters import Counter
+from server.limits.headers import TOLD, Words, words_of, written
 from server.limits.limits import Limit, LimitState, Unit
 from server.limits.metrics import Figures
 from server.limits.script import Answer
@@ -23,7 +24,7 @@ _KINDS: Final = {Unit.REQUESTS: _REQUEST, Unit.TOKENS: _TOKENS, Unit.CONCURRENCY
 class Gate:
     """The limits of a kind of call. Cheap to keep, and to be kept: with the key and the plan that it stands for."""
 
-    __slots__ = ("_figures", "_group", "_monotonic", "_plan", "counters", "limits", "refusal")
+    __slots__ = ("_figures", "_group", "_monotonic", "_plan", "_told", "counters", "limits", "refusal")
 
     def __init__(
         self,
@@ -40,6 +41,11 @@ class Gate:
         self._group = group
         self._monotonic = monotonic
         self._figures = figures
+        pairs = tuple(zip(self.limits, self.counters, strict=True))
+        self._told = tuple(
+            tuple((counter, limit.capacity, words_of(limit)) for limit, counter in pairs if limit.unit is unit)
+            for unit in TOLD
+        )
         self._plan = tuple((counter, _KINDS[limit.unit]) for limit, counter in zip(limits, counters, strict=True))
 
     def take(self, tokens: int = 0) -> Admission | None:
@@ -104,6 +110,22 @@ class Gate:
             LimitState(limit, counter.share.remaining(limit.capacity), max(0.0, counter.share.reset_time - now))
             for limit, counter in zip(self.limits, self.counters, strict=True)
         )
+
+    def headers(self) -> list[tuple[str, str | bytes]]:
+        """As `headers_of` says it of the states, without making them: it is on the way of every call."""
+        now = self._monotonic()
+        told: list[tuple[Words, int, float]] = []
+        for limits in self._told:
+            least, latest, tightest = 2.0, 0.0, None
+            for counter, capacity, words in limits:
+                share = counter.share
+                remaining = share.remaining(capacity)
+                part, reset = remaining / capacity if capacity else 0.0, share.reset_time - now
+                if part < least or (part == least and reset > latest):
+                    least, latest, tightest = part, reset, (words, remaining, max(0.0, reset))
+            if tightest is not None:
+                told.append(tightest)
+        return written(told)
 
     def give_back(self, shares: Sequence[Share], tokens: int, used: int) -> None:
         """Of the `tokens` charged, `used` were used: the rest is free again."""
@@ -171,6 +193,10 @@ class Admission:
     def states(self) -> tuple[LimitState, ...]:
         """Where the call's limits stand, in the gate's order."""
         return self._gate.states()
+
+    def headers(self) -> list[tuple[str, str | bytes]]:
+        """What an answer says of them."""
+        return self._gate.headers()
 
     def tightest(self, unit: Unit) -> LimitState | None:
         """The limit of this unit of which the smallest part remains; None where there is none."""

@@ -56,11 +56,13 @@ class Share:
     @property
     def elsewhere(self) -> int:
         """Units that others took, as of the last answer."""
-        return self.used - sum(self.told)
+        charged, running, free = self.told
+        return self.used - charged - running - free
 
     def remaining(self, capacity: int) -> int:
         """Units left, as far as is known here: what we took since is counted."""
-        return max(0, capacity - self.elsewhere - self.charged - self.running)
+        left = capacity - self.elsewhere - self.charged - self.running
+        return max(0, left)
 
     def needs_telling(self, now: float) -> bool:
         """Whether Valkey should hear of it."""

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from server.limits.errors import LimitExceededError
+from server.limits.headers import headers_of
 from server.limits.limits import MOST, Limit, Per, Scope, Unit
 from tests.limits.engine import UTC_ZONE, Engine, admitted, requests, slots, tokens
 
@@ -34,6 +35,7 @@ async def test_what_one_limit_refuses_is_charged_to_none(engine: Engine) -> None
     }  # fmt: skip
     assert [state.remaining for state in refused.value.states] == [99, 10, 4]
     assert [state.remaining for state in first.states()] == [99, 10, 4]
+    assert first.headers() == headers_of(first.states())
     second = await gate.admit(10)
     assert [state.remaining for state in second.states()] == [98, 0, 3]
 
