@@ -9,9 +9,10 @@ from typing import Final
 from google.api.httpbody_pb2 import HttpBody
 
 from server.chat.chat_calls import ChatCalls
-from server.chat.event_stream import DONE, frame
+from server.chat.event_stream import frame
 from server.chat.governed_body import GovernedBody, read_body
-from server.chat.typed_answer import to_chunk, to_completion
+from server.chat.typed_answer import to_completion
+from server.chat.typed_chunks import TypedChunks
 from server.chat.typed_request import to_body
 from server.rpc.context import CallContext
 from server.rpc.errors import InvalidArgumentError
@@ -54,13 +55,13 @@ class ChatService:
     async def stream_chat_completion(
         self, request: CreateChatCompletionRequest, context: CallContext
     ) -> AsyncIterator[ChatCompletionChunk]:
-        """The answer in pieces."""
+        """The answer in pieces; text that came together in one."""
         body = await _read(request.ByteSize(), lambda: to_body(request, streams=True))
         async with self._calls.open(body, context) as call:
+            chunks = TypedChunks(call.provider)
             while payloads := await call.read():
-                for payload in payloads:
-                    if payload != DONE:
-                        yield to_chunk(payload, call.provider)
+                for chunk in chunks.read(payloads):
+                    yield chunk
 
 
 async def _read(size: int, read: Callable[[], GovernedBody]) -> GovernedBody:

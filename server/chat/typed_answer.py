@@ -29,9 +29,9 @@ _MAX_INT64: Final = 2**63 - 1
 
 def to_completion(data: bytes, provider: str) -> ChatCompletion:
     """A whole answer of the named provider. Raises `ProviderFailedError` where only its bytes can be handed on."""
-    answer = _read(data, provider)
+    answer = read_answer(data, provider)
     return ChatCompletion(
-        **_head(answer),
+        **head_of(answer),
         choices=[
             ChatChoice(
                 index=_integer(choice, "index", _MAX_INT32),
@@ -44,11 +44,10 @@ def to_completion(data: bytes, provider: str) -> ChatCompletion:
     )
 
 
-def to_chunk(payload: bytes, provider: str) -> ChatCompletionChunk:
-    """A piece of a streamed answer; raises as `to_completion`."""
-    chunk = _read(payload, provider)
+def chunk_of(chunk: Mapping[str, Any]) -> ChatCompletionChunk:
+    """A piece of a streamed answer, as `read_answer` has it."""
     return ChatCompletionChunk(
-        **_head(chunk),
+        **head_of(chunk),
         choices=[
             ChunkChoice(
                 index=_integer(choice, "index", _MAX_INT32),
@@ -62,14 +61,16 @@ def to_chunk(payload: bytes, provider: str) -> ChatCompletionChunk:
     )
 
 
-def _read(data: bytes, provider: str) -> Mapping[str, Any]:
+def read_answer(data: bytes, provider: str) -> Mapping[str, Any]:
+    """A provider's JSON; raises as `to_completion`."""
     try:
         return _object(lenient_json.read(data))
     except orjson.JSONDecodeError as error:
         raise ProviderFailedError(provider, f"the answer cannot be read: {error}") from error
 
 
-def _head(answer: Mapping[str, Any]) -> dict[str, Any]:
+def head_of(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that answers and their pieces have in common."""
     usage = answer.get("usage")
     return {
         "id": _text(answer, "id"),

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from server.chat.errors import ProviderFailedError
-from server.chat.typed_answer import to_chunk, to_completion
+from server.chat.typed_answer import chunk_of, to_completion
 from server.chat.typed_request import to_body
 from server.rpc.errors import InvalidArgumentError
 from tests.chat.one_answer import OneAnswer
@@ -213,7 +213,7 @@ def test_answers_of_other_shapes_do_not_break_it() -> None:
     completion = to_completion(json.dumps(odd).encode(), "p")
     assert len(completion.choices) == 1
     assert completion.choices[0].logprobs_json == '{"content":[]}'
-    assert to_chunk(b'{"choices":null,"usage":null}', "p").choices == []
+    assert chunk_of({"choices": None, "usage": None}).choices == []
     assert to_completion(b"[]", "p").id == ""
 
 

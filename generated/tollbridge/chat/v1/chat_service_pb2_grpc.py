@@ -75,7 +75,8 @@ class ChatServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamChatCompletion(self, request, context):
-        """The same for internal services with typed stubs: pieces as they come. Over gRPC only; REST has `ChatCompletions`.
+        """The same for internal services with typed stubs: pieces as they come, text that came together in one. Over gRPC
+        only; REST has `ChatCompletions`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -26,7 +26,9 @@ class ChatServiceStub:
     CreateChatCompletion: _aio.UnaryUnaryMultiCallable[_chat_service_pb2.CreateChatCompletionRequest, _chat_pb2.ChatCompletion]
     """The same for internal services with typed stubs: one whole answer. Over gRPC only; REST has `ChatCompletions`."""
     StreamChatCompletion: _aio.UnaryStreamMultiCallable[_chat_service_pb2.CreateChatCompletionRequest, _chat_pb2.ChatCompletionChunk]
-    """The same for internal services with typed stubs: pieces as they come. Over gRPC only; REST has `ChatCompletions`."""
+    """The same for internal services with typed stubs: pieces as they come, text that came together in one. Over gRPC
+    only; REST has `ChatCompletions`.
+    """
 
 class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
     """Chat with models. Every call is metered, priced and paid for; the trailing metadata says what it came to (`Outcome`)."""
@@ -56,6 +58,8 @@ class ChatServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _chat_service_pb2.CreateChatCompletionRequest,
         context: _aio.ServicerContext[_chat_service_pb2.CreateChatCompletionRequest, _abc.AsyncIterator[_chat_pb2.ChatCompletionChunk]],
     ) -> _abc.AsyncIterator[_chat_pb2.ChatCompletionChunk]:
-        """The same for internal services with typed stubs: pieces as they come. Over gRPC only; REST has `ChatCompletions`."""
+        """The same for internal services with typed stubs: pieces as they come, text that came together in one. Over gRPC
+        only; REST has `ChatCompletions`.
+        """
 
 def add_ChatServiceServicer_to_server(servicer: ChatServiceServicer, server: _aio.Server) -> None: ...

@@ -23,6 +23,6 @@ class AsyncChat(AsyncService):
     def stream_chat_completion(
         self, request: chat.CreateChatCompletionRequest, **options: Unpack[KeyedCallOptions]
     ) -> StreamCall[chat.ChatCompletionChunk]:
-        """The same for internal services with typed stubs: pieces as they come. Over gRPC only; REST has
-        `ChatCompletions`."""
+        """The same for internal services with typed stubs: pieces as they come, text that came together in
+        one. Over gRPC only; REST has `ChatCompletions`."""
         return self._calls.stream(methods.CHAT_STREAM_CHAT_COMPLETION, request, chat.ChatCompletionChunk, options)

@@ -33,8 +33,8 @@ class Chat(Service):
     def stream_chat_completion(
         self, request: chat_service_pb2.CreateChatCompletionRequest, **options: Unpack[KeyedCallOptions]
     ) -> Stream[chat_pb2.ChatCompletionChunk]:
-        """The same for internal services with typed stubs: pieces as they come. Over gRPC only; REST has
-        `ChatCompletions`."""
+        """The same for internal services with typed stubs: pieces as they come, text that came together in
+        one. Over gRPC only; REST has `ChatCompletions`."""
         return self._calls.stream(
             self._stub.StreamChatCompletion,
             methods.CHAT_STREAM_CHAT_COMPLETION,
