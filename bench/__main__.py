@@ -79,6 +79,7 @@ def main(
     books: Annotated[bool, typer.Option("--ledger", help="Instead: how fast calls come into the books.")] = False,
     usage: Annotated[bool, typer.Option("--usage", help="Instead: usage queries, on few rows and on --rows.")] = False,
     rows: Annotated[int, typer.Option(min=1_000, max=50_000_000, help="Usage rows to ask about.")] = MANY_ROWS,
+    decisions: Annotated[bool, typer.Option("--limits", help="Instead: how fast limits are decided.")] = False,
     json_file: Annotated[Path, typer.Option("--json", help="Where all figures go as JSON.")] = BUILD / "last.json",
 ) -> None:
     """Measure speed and memory against a provider double, beside a bare proxy."""
@@ -105,6 +106,8 @@ def main(
                 session.overload()
             elif workers is not None:
                 session.workers(workers)
+            elif decisions:
+                session.limits()
             elif usage:
                 session.usage(FEW_ROWS)
                 session.usage(rows)
@@ -112,6 +115,7 @@ def main(
                 session.calls()
                 if not (only or target):
                     session.books()
+                    session.limits()
                     session.usage(rows)
             session.finish(json_file)
     except (CompilerError, ProgramFailed, TooFewCores) as failure:

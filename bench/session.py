@@ -11,7 +11,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from bench import document, figures, ledger, overload, report, runner, workers
+from bench import document, figures, ledger, limits, overload, report, runner, workers
 from bench.figures import Figure
 from bench.runner import Plan, two_cores
 from bench.usage import measure as usage
@@ -61,6 +61,25 @@ class Session:
                 "/s",
                 GOAL_FLUSHED,
                 FLOOR_FLUSHED,
+                self.slowness,
+                more_is_better=True,
+            )
+        )
+
+    def limits(self) -> None:
+        """How fast limits are decided."""
+        self._on_all_cores()
+        rates = limits.measure(self.folder, *two_cores(), self.progress)
+        self._say(rate.line() for rate in rates)
+        self.sections["limits"] = [asdict(rate) for rate in rates]
+        decided = next(rate for rate in rates if rate.title == limits.FROM_SLICES)
+        self.figures.append(
+            Figure(
+                "limiter decisions of 5 limits each, one process",
+                decided.a_second,
+                "/s",
+                limits.GOAL,
+                limits.FLOOR,
                 self.slowness,
                 more_is_better=True,
             )

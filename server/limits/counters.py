@@ -17,7 +17,7 @@ _SLOTS_AHEAD: Final = 8
 _CALLS_AHEAD: Final = 8
 _BUSY_CALLS: Final = 3
 """From so many calls between two looks on, a slice is worth its round trip."""
-_AHEAD_SECONDS: Final = 1.5
+_AHEAD_SECONDS: Final = 3.0
 """A slice is to last so long."""
 _LOOK_SECONDS: Final = 1.0
 

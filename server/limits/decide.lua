@@ -2,7 +2,7 @@
 --
 -- KEYS: two for each limit: its counter, and where it is a calendar window's, that of the next window.
 -- ARGV: process, number of the request, offset in ms, life of what is held in ms, whether to decide, fewest tokens,
---       how long after a holder's end its books may need, then FIELDS for each limit:
+--       how long after a holder's end its books may need, then one for each limit, these fields with blanks between:
 --   kind       g flows (GCRA), c calendar, s slots
 --   a, b, z    g: ms of the window, units that flow back in it, 0.  c: start, end, end of the next window
 --   capacity   most units
@@ -12,8 +12,8 @@
 --   held       units that it holds: free ones, and those of running calls; free: the first part of them
 --   serial     of the process's count: another one begins with nothing charged
 --   base       what the database says was used in the window, or -1
--- Answers {word, number, now, then for each limit: window (1 or 2), epoch, used, extra, reset, wait, recall}
--- (epoch: empty where the counter must be rebuilt; reset: ms until all is free; wait: until what was asked for is):
+-- Answers {word, number, now, then for each limit: window (1 or 2), epoch, used, extra, reset, wait, recall, with blanks
+-- between} (epoch: "-" where the counter must be rebuilt; reset: ms until all is free; wait: until what was asked for is):
 --   OK      number = tokens charged        NO       number = the limit that refuses
 --   WAIT    the same, but others hold free units and were asked for them
 --   MISSING number = the counter that must be rebuilt: ask again with its base
@@ -21,7 +21,7 @@
 -- A counter is a hash: e epoch, b base, l lost, s settled at the loss, r when to rebuild (c); v debt, a time (g);
 -- k when units were recalled; p:<process> = charged, held, free, expiry, number of its last request, serial, zero:
 -- what was charged when the counter first heard of the process, which is in the base, or gone.
-local FIELDS = 13
+local FIELDS = '^' .. string.rep('(%S+) ', 12) .. '(%S+)$'
 local process, number, offset, life = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local deciding, fewest, books = ARGV[5] == '1', tonumber(ARGV[6]), tonumber(ARGV[7])
 local RECALL = 1000
@@ -29,7 +29,7 @@ local RECALL = 1000
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + offset
 local mine = 'p:' .. process
-local count = (#ARGV - 7) / FIELDS
+local count = #ARGV - 7
 
 local function text(value) return string.format('%.0f', value) end
 
@@ -42,12 +42,12 @@ local function parse(record)
 end
 
 local function read(index)
-  local at = 7 + (index - 1) * FIELDS
+  local kind, a, b, z, capacity, cost, flexible, wish, charged, held, free, serial, base =
+    string.match(ARGV[7 + index], FIELDS)
   local item = {
-    kind = ARGV[at + 1], a = tonumber(ARGV[at + 2]), b = tonumber(ARGV[at + 3]), z = tonumber(ARGV[at + 4]),
-    capacity = tonumber(ARGV[at + 5]), cost = tonumber(ARGV[at + 6]), flexible = ARGV[at + 7] == '1',
-    wish = tonumber(ARGV[at + 8]), charged = tonumber(ARGV[at + 9]), held = tonumber(ARGV[at + 10]),
-    free = tonumber(ARGV[at + 11]), serial = ARGV[at + 12], base = tonumber(ARGV[at + 13]),
+    kind = kind, a = tonumber(a), b = tonumber(b), z = tonumber(z), capacity = tonumber(capacity),
+    cost = tonumber(cost), flexible = flexible == '1', wish = tonumber(wish), charged = tonumber(charged),
+    held = tonumber(held), free = tonumber(free), serial = serial, base = tonumber(base),
     window = 1, key = KEYS[index * 2 - 1], extra = 0, recall = 0, zero = 0,
   }
   if item.kind == 'c' and deciding then
@@ -162,9 +162,9 @@ end
 
 local function save(item)
   if item.kind == 'c' and not item.based and item.held == 0 and not item.row[mine] then return end
-  local numbers = {item.charged + item.zero, item.held, item.free, now + life, number}
-  for at, value in ipairs(numbers) do numbers[at] = text(value) end
-  local values = {mine, table.concat(numbers, ' ') .. ' ' .. item.serial .. ' ' .. text(item.zero)}
+  local values = {mine, string.format(
+    '%.0f %.0f %.0f %.0f %.0f %s %.0f',
+    item.charged + item.zero, item.held, item.free, now + life, number, item.serial, item.zero)}
   local function put(field, value) values[#values + 1] = field; values[#values + 1] = value end
   if item.known then put('e', item.known) end
   local keep = life * 2
@@ -236,13 +236,9 @@ for _, item in ipairs(items) do
     end
   end
   save(item)
-  answer[#answer + 1] = item.window
-  answer[#answer + 1] = item.known or ''
-  answer[#answer + 1] = text(used(item))
-  answer[#answer + 1] = text(item.extra)
-  answer[#answer + 1] = text(reset(item))
-  answer[#answer + 1] = text(word == 'OK' and 0 or wait(item, math.max(1, item.cost)))
-  answer[#answer + 1] = item.recall
+  local pause = word == 'OK' and 0 or wait(item, math.max(1, item.cost))
+  answer[#answer + 1] = string.format(
+    '%d %s %.0f %.0f %.0f %.0f %d', item.window, item.known or '-', used(item), item.extra, reset(item), pause, item.recall)
 end
 if word == 'OK' then answer[2] = tokens end
 return answer

@@ -9,22 +9,24 @@ from server.limits.counters import Counter
 from server.limits.headers import TOLD, Words, words_of, written
 from server.limits.limits import Limit, LimitState, Unit
 from server.limits.metrics import Figures
-from server.limits.script import Answer
+from server.limits.script import Answer, Script
 from server.limits.shares import Share
 
 if TYPE_CHECKING:
     from server.limits.group import Group
 
-_REQUEST: Final = 0
-_TOKENS: Final = 1
-_SLOT: Final = 2
-_KINDS: Final = {Unit.REQUESTS: _REQUEST, Unit.TOKENS: _TOKENS, Unit.CONCURRENCY: _SLOT}
+# What becomes of a unit: a request that flows back is used at once, one of a calendar's window when its call ends (it
+# is in no record before), tokens when they are settled, a slot never.
+_FLOWING: Final = 0
+_REQUEST: Final = 1
+_TOKENS: Final = 2
+_SLOT: Final = 3
 
 
 class Gate:
     """The limits of a kind of call. Cheap to keep, and to be kept: with the key and the plan that it stands for."""
 
-    __slots__ = ("_figures", "_group", "_monotonic", "_plan", "_told", "counters", "limits", "refusal")
+    __slots__ = ("_figures", "_group", "_monotonic", "_plan", "_script", "_told", "counters", "limits", "refusal")
 
     def __init__(
         self,
@@ -32,6 +34,7 @@ class Gate:
         limits: Sequence[Limit],
         counters: Sequence[Counter],
         monotonic: Callable[[], float],
+        script: Script,
         figures: Figures,
     ) -> None:
         self.limits = tuple(limits)
@@ -40,13 +43,14 @@ class Gate:
         """The last one: when it was asked for, for how many tokens, and what was said."""
         self._group = group
         self._monotonic = monotonic
+        self._script = script
         self._figures = figures
         pairs = tuple(zip(self.limits, self.counters, strict=True))
         self._told = tuple(
             tuple((counter, limit.capacity, words_of(limit)) for limit, counter in pairs if limit.unit is unit)
             for unit in TOLD
         )
-        self._plan = tuple((counter, _KINDS[limit.unit]) for limit, counter in zip(limits, counters, strict=True))
+        self._plan = tuple((counter, _kind(counter)) for counter in counters)
 
     def take(self, tokens: int = 0) -> Admission | None:
         """Admits a call of at most `tokens` at once, from what this process holds; None where `admit` must be asked.
@@ -54,6 +58,8 @@ class Gate:
         Never refuses: None may mean either.
         """
         now = self._monotonic()
+        if now >= self._script.good_until:
+            return None
         for counter, kind in self._plan:
             share = counter.share
             if share.free < (tokens if kind == _TOKENS else 1) or now >= share.good_until:
@@ -64,7 +70,7 @@ class Gate:
             cost = tokens if kind == _TOKENS else 1
             share.free -= cost
             share.taken += cost
-            if kind == _REQUEST:
+            if kind == _FLOWING:
                 share.charged += 1
             else:
                 share.running += cost
@@ -95,7 +101,7 @@ class Gate:
             share = counter.share
             cost = tokens if kind == _TOKENS else 1
             share.taken += cost
-            if kind == _REQUEST:
+            if kind == _FLOWING:
                 share.charged += 1
             else:
                 share.running += cost
@@ -134,26 +140,21 @@ class Gate:
             if kind == _TOKENS:
                 share.running -= tokens
                 share.charged += used
-                _free(share, tokens - used, now)
+                _free(share, counter, tokens - used, now)
                 self._group.keep(share, counter)
 
-    def leave(self, shares: Sequence[Share]) -> None:
-        """A call is over: its slots are free again."""
+    def leave(self, shares: Sequence[Share], *, counts: bool) -> None:
+        """A call is over: its slots are free again, and so is its request where it does not count after all."""
         now = self._monotonic()
         for share, (counter, kind) in zip(shares, self._plan, strict=True):
-            if kind == _SLOT:
-                share.running -= 1
-                _free(share, 1, now)
-                self._group.keep(share, counter)
-
-    def uncount(self, shares: Sequence[Share]) -> None:
-        """A call that was none: its requests are free again, where they do not flow back by themselves."""
-        now = self._monotonic()
-        for share, (counter, kind) in zip(shares, self._plan, strict=True):
-            if kind == _REQUEST and counter.is_calendar:
-                share.charged -= 1
-                _free(share, 1, now)
-                self._group.keep(share, counter)
+            if kind not in {_REQUEST, _SLOT}:
+                continue
+            share.running -= 1
+            if kind == _REQUEST and counts:
+                share.charged += 1
+            else:
+                _free(share, counter, 1, now)
+            self._group.keep(share, counter)
 
 
 class Admission:
@@ -177,18 +178,20 @@ class Admission:
 
     def release(self) -> None:
         """The call is over: frees its slots. What was never settled stays charged."""
-        if self._shares:
-            if self._open is not None:
-                self.settle(self._open)
-            shares, self._shares = self._shares, ()
-            self._gate.leave(shares)
+        self._leave(counts=True)
 
     def cancel(self) -> None:
         """There was no call after all: gives everything back, but requests of a second or minute, which flow back."""
         if self._shares:
             self.settle(0)
-            self._gate.uncount(self._shares)
-            self.release()
+        self._leave(counts=False)
+
+    def _leave(self, *, counts: bool) -> None:
+        if self._shares:
+            if self._open is not None:
+                self.settle(self._open)
+            shares, self._shares = self._shares, ()
+            self._gate.leave(shares, counts=counts)
 
     def states(self) -> tuple[LimitState, ...]:
         """Where the call's limits stand, in the gate's order."""
@@ -207,11 +210,17 @@ class Admission:
         self.release()
 
 
-def _free(share: Share, units: int, now: float) -> None:
-    # Past its time a share takes nothing: what is not held is free for everybody.
-    if now < share.good_until and units > 0:
+def _free(share: Share, counter: Counter, units: int, now: float) -> None:
+    # What is not held is free for everybody, as it has to be past its time and after a recall.
+    if units > 0 and now < share.good_until and now >= counter.recalled_until:
         share.free += units
 
 
 def _part(state: LimitState) -> float:
     return state.share
+
+
+def _kind(counter: Counter) -> int:
+    if counter.limit.unit is Unit.REQUESTS:
+        return _REQUEST if counter.is_calendar else _FLOWING
+    return _TOKENS if counter.limit.unit is Unit.TOKENS else _SLOT

@@ -25,13 +25,13 @@ from server.limits.metrics import Figures
 from server.limits.rebuilding import UsedSoFar, WantedSum
 from server.limits.script import Answer, Script
 from server.limits.shares import LIFE_SECONDS, UNKNOWN, Share
-from server.limits.telling import Told
+from server.limits.telling import RECALLED_SECONDS, Told
 from server.rpc.errors import UnavailableError
 from server.storage.database import DatabaseUnavailableError
 
 _PATIENCE_SECONDS: Final = 0.9
 """Longest wait of a caller, for its turn and for the answer."""
-_RECALL_SECONDS: Final = 0.8
+_RECALL_SECONDS: Final = 0.7
 """So long a caller waits for units that others hold."""
 _LOOK_AGAIN_SECONDS: Final = 0.03
 _SETTLED_SECONDS: Final = 1.5
@@ -64,7 +64,7 @@ class Group:
     ) -> None:
         """`org_id` is None for an address: the database knows nothing of it. `active`: groups that have something to
         tell."""
-        self._tag = tag
+        self.tag = tag
         self._org_id = org_id
         self._process = process
         self._script = script
@@ -85,7 +85,7 @@ class Group:
         name = counter_name(limit, zone)
         counter = self._counters.get(name)
         if counter is None:
-            counter = self._counters[name] = Counter(self._tag, limit, zone)
+            counter = self._counters[name] = Counter(self.tag, limit, zone)
         counter.limit = limit
         return counter
 
@@ -124,10 +124,20 @@ class Group:
     async def report(self) -> None:
         """Tells Valkey what changed, renews what is used, gives back what is not. To be called every quarter second."""
         async with self._turn:
-            # Twice, so that what is called back with the first answer goes back at once.
-            if await self._tell():
-                await self._tell()
+            now = self._clock.monotonic()
+            lines = [line for share, counter in self._held.items() if (line := self._due(share, counter, now))]
+            for at in range(0, len(lines), _LINES):
+                await self._exchange(lines[at : at + _LINES])
             self._drop_what_is_told()
+
+    def give_back(self) -> None:
+        """Somebody is short of units: holds none ahead of need for a while."""
+        until = self._clock.monotonic() + RECALLED_SECONDS
+        for share, counter in self._held.items():
+            counter.recalled_until = max(counter.recalled_until, until)
+            if share.told[2]:
+                # What others believe to be free is told now, be it used meanwhile.
+                share.told = UNKNOWN
 
     async def close(self) -> None:
         """Gives back what no call holds."""
@@ -135,17 +145,9 @@ class Group:
             counter.recalled_until = math.inf
         await self.report()
 
-    async def _tell(self) -> bool:
-        """Whether there was something that is called back."""
-        now = self._clock.monotonic()
-        lines = [line for share, counter in self._held.items() if (line := self._due(share, counter, now))]
-        for at in range(0, len(lines), _LINES):
-            await self._exchange(lines[at : at + _LINES])
-        return any(line.share.free and line.counter.recalled_until > now for line in lines)
-
     async def _decide_in_turn(self, gate: Gate, tokens: int, least_tokens: int | None) -> Admission:
         begin, loop = self._clock.monotonic(), asyncio.get_running_loop()
-        patience = loop.time() + _RECALL_SECONDS
+        patience, called = loop.time() + _RECALL_SECONDS, False
         fewest = tokens if least_tokens is None else least_tokens
         while True:
             async with self._turn:
@@ -162,6 +164,9 @@ class Group:
                 if answer.word != "WAIT" or loop.time() > patience:
                     gate.refusal = (asked, fewest, answer)
                     raise self._refused(gate, answer, fewest)
+            if not called:
+                called = True
+                await self._script.recall(self.tag)
             # Others give back what they hold.
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
@@ -211,7 +216,7 @@ class Group:
             wish = counter.ahead(now)
         if share.free > wish * 2 or now >= share.good_until:
             share.free = min(share.free, wish) if now < share.good_until else 0
-        if not (share.needs_telling(now) or share.is_low(wish // 2, now)):
+        if not share.needs_telling(now) and share.free >= wish // 2:
             return None
         return Told(counter, share, counter.limit, 0, False, max(0, wish - share.free), -1)
 
@@ -221,7 +226,7 @@ class Group:
         arguments = [str(value) for value in head]
         for line in lines:
             keys += line.keys(deciding)
-            arguments += line.arguments(deciding)
+            arguments.append(line.argument(deciding))
             # Until it answers, nobody knows whether it has heard.
             line.share.told = UNKNOWN
         before = self._clock.monotonic()
@@ -240,7 +245,7 @@ class Group:
         unknown = [
             line.counter
             for number, (line, heard) in enumerate(zip(lines, answer.lines, strict=True), 1)
-            if line.counter.is_calendar and (not heard.epoch or number == answer.number)
+            if line.counter.is_calendar and (not heard.is_known or number == answer.number)
         ]
         if self._org_id is None:
             return dict.fromkeys(unknown, 0)

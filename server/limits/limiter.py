@@ -73,6 +73,15 @@ class Limiter:
     async def tend(self) -> None:
         """Tells, renews and gives back what is held. To be called every `TEND_SECONDS`."""
         self._figures.show(sum(group.slices for group in self._active))
+        if not self._active:
+            return
+        try:
+            recalled = await self.script.pulse()
+        except UnavailableError as error:
+            _log.debug("limits are not counted", error=error.internal)
+            return
+        for group in [group for group in self._active if group.tag in recalled]:
+            group.give_back()
         await self._for_all(Group.report)
 
     async def close(self) -> None:
@@ -112,4 +121,4 @@ class Limiter:
             if known is None or (limit.allowance, limit.capacity) < (known.allowance, known.capacity):
                 kept[counter] = limit
         counters = [group.counter(limit, zone) for limit in kept.values()]
-        return Gate(group, list(kept.values()), counters, self._clock.monotonic, self._figures)
+        return Gate(group, list(kept.values()), counters, self._clock.monotonic, self.script, self._figures)

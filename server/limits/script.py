@@ -29,12 +29,30 @@ if not since then
 end
 return string.format('%.0f', now - tonumber(since))
 """
+
+# Named script: recalled_tags. Tags whose units somebody called back within the last second.
+_PULSE: Final = """
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+return redis.call('ZRANGEBYSCORE', KEYS[1], now - 1000, '+inf')
+"""
+
+# Named script: recall_tag. Calls back what is held of a tag; forgets recalls of before.
+_RECALL: Final = """
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 5000)
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('PEXPIRE', KEYS[1], 60000)
+return 1
+"""
+_RECALLS: Final = "tollbridge:limits:recalls"
 _MARK: Final = "tollbridge:limits:since"
 
-_FIELDS: Final = 7
-"""Of an answer's line."""
 _ANSWER_SECONDS: Final = 0.6
 """Longest wait for Valkey."""
+PULSE_SECONDS: Final = 1.0
+"""How long units that are held may be used after Valkey last answered: so soon a hanging one stops every call."""
 _AWAY_SECONDS: Final = 0.2
 """How long nobody asks after it did not answer; then one does."""
 
@@ -46,7 +64,7 @@ class Line:
     window: int
     """1 or 2: the window asked for, or the next."""
     epoch: str
-    """Of the counter; empty: it has to be rebuilt."""
+    """Of the counter; "-": it has to be rebuilt."""
     used: int
     extra: int
     reset: int
@@ -54,6 +72,11 @@ class Line:
     wait: int
     """Until what was asked for is free; -1: never."""
     recall: bool
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the counter counts."""
+        return self.epoch != "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +91,37 @@ class Answer:
 
 
 class Script:
-    """Runs the script; knows for a moment that Valkey is away, so that callers do not queue for it."""
+    """Runs the script; knows for a moment that Valkey is away, so that callers do not queue for it.
+
+    While it answers, every process may use what it holds (`good_until`).
+    """
 
     def __init__(self, valkey: Redis, clock: Clock, offset_ms: int = 0) -> None:
         """`offset_ms` moves Valkey's time, for tests of what happens at midnight."""
         self._valkey = valkey
         self._clock = clock
         self._away_until = 0.0
+        self.good_until = 0.0
+        """Monotonic seconds: past it, nothing may be decided without asking."""
         self.offset_ms = offset_ms
 
     async def decide(self, keys: Sequence[str], arguments: Sequence[str]) -> Answer:
         """One call of the script. Raises `UnavailableError` within `_ANSWER_SECONDS`."""
         row = await self._ask(self._evaluate(keys, arguments))
         word, number, now, *rest = row
-        lines = [_line(rest[at : at + _FIELDS]) for at in range(0, len(rest), _FIELDS)]
-        return Answer(word.decode(), int(number), int(now), lines)
+        return Answer(word.decode(), int(number), int(now), [_line(line) for line in rest])
 
     async def kept_seconds(self) -> float:
         """Since when Valkey has lost nothing, as far as its memory goes. Raises `UnavailableError`."""
         return int(await self._ask(self._valkey.eval(_SINCE, 1, _MARK))) / 1000
+
+    async def pulse(self) -> set[str]:
+        """Sees that Valkey answers; the tags whose units are called back. Raises `UnavailableError`."""
+        return {tag.decode() for tag in await self._ask(self._valkey.eval(_PULSE, 1, _RECALLS))}
+
+    async def recall(self, tag: str) -> None:
+        """Calls back what other processes hold of a tag. Raises `UnavailableError`."""
+        await self._ask(self._valkey.eval(_RECALL, 1, _RECALLS, tag))
 
     async def _evaluate(self, keys: Sequence[str], arguments: Sequence[str]) -> Any:
         try:
@@ -99,12 +134,19 @@ class Script:
         if self._clock.monotonic() < self._away_until:
             _close(command)
             raise UnavailableError("Valkey does not count: it did not answer a moment ago")
+        before, task = self._clock.monotonic(), asyncio.current_task()
+        cancels = 0 if task is None else task.cancelling()
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                return await command
+                answer = await command
         except (RedisError, OSError, TimeoutError) as error:
             self._away_until = self._clock.monotonic() + _AWAY_SECONDS
             raise UnavailableError(f"Valkey does not count: {error!r}") from error
+        if task is not None and task.cancelling() > cancels:
+            # The client waits by asyncio.wait_for, which before Python 3.12 loses a cancellation that comes as it ends.
+            raise asyncio.CancelledError
+        self.good_until = before + PULSE_SECONDS
+        return answer
 
 
 def _close(command: Awaitable[Any]) -> None:
@@ -114,6 +156,6 @@ def _close(command: Awaitable[Any]) -> None:
         close()
 
 
-def _line(row: Sequence[Any]) -> Line:
-    window, epoch, used, extra, reset, wait, recall = row
-    return Line(window, epoch.decode(), int(used), int(extra), int(reset), int(wait), recall == 1)
+def _line(text: bytes) -> Line:
+    window, epoch, used, extra, reset, wait, recall = text.split()
+    return Line(int(window), epoch.decode(), int(used), int(extra), int(reset), int(wait), recall == b"1")

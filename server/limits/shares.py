@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-SLICE_SECONDS: Final = 1.0
-"""How long free units may be used after Valkey last answered: so soon a hanging Valkey stops every call."""
 LIFE_SECONDS: Final = 6.0
 """How long Valkey counts what a process holds after it was last heard of."""
-RENEW_SECONDS: Final = 1.0
-"""What is held is told anew so often, whether it changed or not."""
+SLICE_SECONDS: Final = 4.0
+"""How long free units may be used after they were last told, by the holder's clock; well within their life."""
+RENEW_SECONDS: Final = 1.5
+"""What is held is told anew so often, whether it changed or not; what others could use, at the next look."""
 UNKNOWN: Final = (-1, -1, -1)
 """Valkey may or may not have heard of the last request."""
 
@@ -30,7 +30,7 @@ class Share:
     free: int = 0
     """Units that calls may take without asking."""
     running: int = 0
-    """Units of calls that have not ended: worst cases, slots."""
+    """Units of calls that have not ended: worst cases, slots, requests of a calendar's window."""
     charged: int = 0
     """Units that calls have used for good."""
     good_until: float = 0.0
@@ -41,8 +41,8 @@ class Share:
     taken: int = 0
     """Units that calls took since `taken_since`: the demand."""
     taken_since: float = 0.0
-    used: int = 0
-    """Units that were taken by everybody when Valkey last answered, ours included."""
+    others: int = 0
+    """Units that others had taken when Valkey last answered."""
     reset_time: float = 0.0
     """When all of it would be free again."""
     kept: bool = False
@@ -53,22 +53,15 @@ class Share:
         """What Valkey is to count for this process beside what is charged."""
         return self.free + self.running
 
-    @property
-    def elsewhere(self) -> int:
-        """Units that others took, as of the last answer."""
-        charged, running, free = self.told
-        return self.used - charged - running - free
-
     def remaining(self, capacity: int) -> int:
         """Units left, as far as is known here: what we took since is counted."""
-        left = capacity - self.elsewhere - self.charged - self.running
+        left = capacity - self.others - self.charged - self.running
         return max(0, left)
 
     def needs_telling(self, now: float) -> bool:
         """Whether Valkey should hear of it."""
         current = (self.charged, self.running, self.free)
-        return current != self.told or (self.held > 0 and now - self.told_time > RENEW_SECONDS)
-
-    def is_low(self, wish: int, now: float) -> bool:
-        """Whether what is free will not do until the next look: too little, or its time ends."""
-        return wish > self.free or (self.free > 0 and self.good_until - now < SLICE_SECONDS * 0.6)
+        if current == self.told:
+            return self.held > 0 and now - self.told_time > RENEW_SECONDS
+        # Units that only moved from one hand to the other can wait.
+        return sum(current) != sum(self.told) or not self.held or now - self.told_time > RENEW_SECONDS

@@ -10,7 +10,7 @@ from server.limits.limits import Limit
 from server.limits.script import Answer, Line
 from server.limits.shares import SLICE_SECONDS, Share
 
-_RECALLED_SECONDS: Final = 1.0
+RECALLED_SECONDS: Final = 1.0
 """So long nothing is held ahead of need after others were short of it."""
 
 
@@ -40,7 +40,7 @@ class Told:
         """The counter's, and the next window's."""
         return self.share.key, self.counter.next_key if deciding else self.share.key
 
-    def arguments(self, deciding: bool) -> tuple[str, ...]:
+    def argument(self, deciding: bool) -> str:
         """The script's fields."""
         kind, first, second, third = self.counter.flow(self.limit)
         if kind == "c" and not deciding:
@@ -48,16 +48,16 @@ class Told:
         held = self.running + self.free
         numbers = (first, second, third, self.limit.capacity, self.cost, int(self.flexible), self.wish)
         told = (self.charged, held, self.free, self.counter.serial, self.base)
-        return (kind, *map(str, numbers), *map(str, told))
+        return " ".join((kind, *map(str, numbers), *map(str, told)))
 
     def learn(self, heard: Line, answer: Answer, before: float, now: float) -> None:
         """Takes over what the script answered to a request that was sent at `before`."""
         if heard.recall:
-            self.counter.recalled_until = now + _RECALLED_SECONDS
+            self.counter.recalled_until = now + RECALLED_SECONDS
         if heard.window == 2:
             self._enter_next(heard, answer, before, now)
             return
-        if heard.epoch:
+        if heard.is_known:
             self._note(self.share, heard, answer, before)
 
     def _enter_next(self, heard: Line, answer: Answer, before: float, now: float) -> None:
@@ -65,7 +65,7 @@ class Told:
         self.counter.enter(answer.now)
         share = self.counter.share
         self.charged = self.running = self.free = 0
-        if heard.epoch:
+        if heard.is_known:
             self._note(share, heard, answer, before)
 
     def _note(self, share: Share, heard: Line, answer: Answer, before: float) -> None:
@@ -75,7 +75,7 @@ class Told:
         share.free += heard.extra
         share.told = (self.charged, self.running + granted, self.free + heard.extra)
         share.told_time = before
-        share.used = heard.used
+        share.others = heard.used - sum(share.told)
         share.reset_time = before + heard.reset / 1000 if heard.reset >= 0 else float("inf")
         share.good_until = before + SLICE_SECONDS
         if share.end:

@@ -9,7 +9,8 @@ import pytest
 
 from server.limits.errors import LimitExceededError
 from server.limits.limits import Per
-from server.limits.shares import LIFE_SECONDS, SLICE_SECONDS
+from server.limits.script import PULSE_SECONDS
+from server.limits.shares import LIFE_SECONDS
 from tests.limits.engine import Engine, admitted, open_engine, requests, slots, tended, tokens
 
 
@@ -59,7 +60,7 @@ async def test_a_slice_is_not_used_past_its_time(engine: Engine) -> None:
     gate = engine.gate(requests(Per.DAY, 10_000))
     await admitted(gate, 20)
     assert gate.take() is not None
-    engine.clock.advance(SLICE_SECONDS)
+    engine.clock.advance(PULSE_SECONDS)
     assert gate.take() is None
 
 
