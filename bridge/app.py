@@ -194,9 +194,10 @@ class Bridge:
         raise MethodNotAllowed(request.method, found.allowed)
 
     def _answer_options(self, exchange: Exchange, allowed: Sequence[str]) -> Answer:
-        headers = exchange.headers({"allow": ", ".join(allowed)})
-        self._cross_origin.add_preflight(exchange.request.fields, headers)
-        return Answer(204, headers)
+        fields = exchange.fields()
+        fields["allow"] = ", ".join(allowed)
+        self._cross_origin.add_preflight(exchange.request.fields, fields)
+        return Answer(204, fields)
 
     def _break_silences(self, _: float) -> None:
         for stream in tuple(self._live):
@@ -212,7 +213,7 @@ class Bridge:
         shown = AnswerFields()
         self._policy.crossing.show_metadata(refusal.trailing_metadata, shown)
         answer = self._policy.errors.of_refusal(refusal, shown.get("x-request-id", exchange.origin.request_id))
-        shown.update(answer.headers)
+        shown.take(answer.headers)
         answer.headers = shown
         return exchange.refuse(answer)
 

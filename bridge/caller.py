@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 from google.protobuf.message import Message
 
 Metadata = Sequence[tuple[str, str | bytes]]
@@ -30,8 +31,7 @@ NO_MESSAGE = b"\xff"
 about the caller first and refuses the rest as INVALID_ARGUMENT, which the bridge knows how to say better."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Where a call came from, as the bridge saw it; never read from a header that a stranger can write."""
 
     ip: str
@@ -42,8 +42,7 @@ class Origin:
     """`req_…`, made by the bridge at its door."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One call on its way to the server."""
 
     method: str

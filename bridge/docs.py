@@ -68,7 +68,7 @@ def _file_page(path: Path, content_type: str, fresh_seconds: int, make: Callable
 
     async def show(exchange: Exchange) -> Answer:
         file = await asyncio.to_thread(_load, path, make)
-        answer_headers = exchange.headers({**fixed, "etag": file.etag})
+        answer_headers = exchange.page_fields({**fixed, "etag": file.etag})
         if exchange.request.fields.get("if-none-match") == file.etag:
             return Answer(304, answer_headers)
         if not header_sets.accepts_gzip(exchange.request.fields.get("accept-encoding", "")):

@@ -17,7 +17,6 @@ from bridge.errors import BridgeError, InternalError
 from bridge.event_stream import EventStream
 from bridge.exchange import Exchange
 from bridge.http.answer import Answer
-from bridge.http.fields import AnswerFields
 from bridge.path_template import Variable
 from bridge.policy import OWN, Policy
 from bridge.settings import BridgeSettings
@@ -155,15 +154,15 @@ class Endpoint:
     def _whole_answer(
         self, exchange: Exchange, messages: Sequence[Message], initial: Metadata, trailing: Metadata
     ) -> Answer:
-        shown = AnswerFields()
-        self._policy.crossing.show_metadata(initial, shown)
-        self._policy.crossing.show_metadata(trailing, shown)
+        fields = exchange.fields()
+        self._policy.crossing.show_metadata(initial, fields)
+        self._policy.crossing.show_metadata(trailing, fields)
         if self._returns_raw and messages:
             body = b"".join(self._raw(message).data for message in messages)
             content_type = self._raw(messages[0]).content_type
         else:
             body, content_type = b"".join(self._json(message) for message in messages), ""
-        return exchange.answer(self.method.http_success, body, content_type or "application/json", shown)
+        return exchange.answer_with(fields, self.method.http_success, body, content_type or "application/json")
 
     async def _send_stream(
         self,
@@ -174,11 +173,12 @@ class Endpoint:
         form: StreamForm,
     ) -> Answer:
         write = self._raw_data if self._returns_raw else self._json
-        headers = exchange.headers(form.headers())
-        self._policy.crossing.show_metadata(initial, headers)
+        fields = exchange.fields()
+        fields.update(form.headers())
+        self._policy.crossing.show_metadata(initial, fields)
         if exchange.request.method == "HEAD":
-            return Answer(self.method.http_success, headers)
-        stream = EventStream(exchange, self.method.http_success, headers, form)
+            return Answer(self.method.http_success, fields)
+        stream = EventStream(exchange, self.method.http_success, fields, form)
         self._live.add(stream)
         try:
             stream.open()

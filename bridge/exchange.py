@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from bridge import headers as header_sets
 from bridge import problem
@@ -16,13 +17,11 @@ from bridge.http.fields import AnswerFields
 from bridge.http.request import Request
 from bridge.metadata import is_visible
 
-_PLAIN = {"server": header_sets.COMMON["server"]}
 _JSON = "application/json"
 _UNKNOWN = "application/octet-stream"
 
 
-@dataclass(slots=True, eq=False)
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """A request and its circumstances."""
 
     request: Request
@@ -55,31 +54,42 @@ class Exchange:
         self.cut = True
         self.request.connection.cancel()
 
-    def headers(self, more: Mapping[str, str] | None = None) -> AnswerFields:
-        """Headers of an answer that begins now: those of every API answer, and `more`."""
+    def fields(self) -> AnswerFields:
+        """Fields of an answer that begins now: those of every API answer."""
+        answer: AnswerFields
         if self.own_headers:
-            answer = AnswerFields(header_sets.API)
-            answer["x-request-id"] = self.origin.request_id
-            answer["x-process-time"] = f"{time.perf_counter() - self.started:.6f}"
+            answer = header_sets.ApiFields()
+            answer["cache-control"] = "no-store"
+            self._identify(answer)
         else:
-            answer = AnswerFields(_PLAIN)
-        if more:
-            answer.take(more)
+            answer = header_sets.PlainFields()
         self.cross_origin.add(self.request.fields, answer)
         return answer
 
-    def answer(
-        self, status: int, body: bytes, content_type: str = _JSON, more: Mapping[str, str] | None = None
-    ) -> Answer:
+    def page_fields(self, more: Mapping[str, str]) -> AnswerFields:
+        """Fields of a page for people, `more` among them."""
+        answer = header_sets.PageFields(more)
+        self._identify(answer)
+        self.cross_origin.add(self.request.fields, answer)
+        return answer
+
+    def answer(self, status: int, body: bytes, content_type: str = _JSON) -> Answer:
         """A whole answer; JSON and other text is packed where it is worth it and the client takes it."""
-        answer_headers = self.headers(more)
-        answer_headers["content-type"] = content_type if is_visible(content_type) else _UNKNOWN
+        return self.answer_with(self.fields(), status, body, content_type)
+
+    def answer_with(self, fields: AnswerFields, status: int, body: bytes, content_type: str) -> Answer:
+        """The same with fields that were begun already."""
+        fields["content-type"] = content_type if is_visible(content_type) else _UNKNOWN
         if len(body) > header_sets.GZIP_FROM_BYTES and content_type.startswith((_JSON, problem.CONTENT_TYPE, "text/")):
-            answer_headers.add("vary", "Accept-Encoding")
+            fields.add("vary", "Accept-Encoding")
             if header_sets.accepts_gzip(self.request.fields.get("accept-encoding", "")):
-                answer_headers["content-encoding"] = "gzip"
+                fields["content-encoding"] = "gzip"
                 body = header_sets.gzip(body)
-        return Answer(status, answer_headers, body)
+        return Answer(status, fields, body)
+
+    def _identify(self, answer: AnswerFields) -> None:
+        answer["x-request-id"] = self.origin.request_id
+        answer["x-process-time"] = f"{time.perf_counter() - self.started:.6f}"
 
     def refuse(self, error: ErrorAnswer, closes: bool = False) -> Answer:
         """An error as the whole answer, in the form that the client asked for. `closes` ends the connection then."""
@@ -88,6 +98,8 @@ class Exchange:
         body, content_type = error.body, _JSON
         if error.problem is not None and problem.is_wanted(self.request.fields.every("accept")):
             body, content_type = error.problem, problem.CONTENT_TYPE
-        answer = self.answer(error.status, body, content_type, error.headers)
+        fields = self.fields()
+        fields.take(error.headers)
+        answer = self.answer_with(fields, error.status, body, content_type)
         answer.closes = closes
         return answer

@@ -8,20 +8,28 @@ from collections.abc import Sequence
 
 from bridge.http.fields import AnswerFields, RequestFields
 
-COMMON = {
-    "server": "tollbridge",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-}
-"""On every answer."""
+_SERVER = "server: tollbridge\r\n"
+_COMMON = _SERVER + "x-content-type-options: nosniff\r\nx-frame-options: DENY\r\nreferrer-policy: no-referrer\r\n"
+_NO_CONTENT = "content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
 
-API = {
-    **COMMON,
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "cache-control": "no-store",
-}
-"""On every answer that no person looks at."""
+
+class ApiFields(AnswerFields):
+    """Of an answer that no person looks at."""
+
+    block = _COMMON + _NO_CONTENT
+
+
+class PageFields(AnswerFields):
+    """Of a page for people, which says itself what it may load."""
+
+    block = _COMMON
+
+
+class PlainFields(AnswerFields):
+    """Of an answer that carries nothing of the platform's."""
+
+    block = _SERVER
+
 
 EVENT_STREAM = {
     "content-type": "text/event-stream",

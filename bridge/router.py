@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import msgspec
+
 from bridge.error_body import Dress
 from bridge.path_template import ONE, REST, PathTemplate, Variable, decode
 
@@ -38,8 +40,7 @@ class Route(Generic[Target]):
     """The form of errors on this path, where it is not the usual one."""
 
 
-@dataclass(slots=True)
-class Found(Generic[Target]):
+class Found(msgspec.Struct, Generic[Target]):
     """A path that is served. `target` is None where it is not served with this verb."""
 
     target: Target | None

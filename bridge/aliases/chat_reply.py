@@ -6,10 +6,10 @@ first `finish_reason` on, the newest event is held back until the call has ended
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import cast
 
+import msgspec
 from google.api.httpbody_pb2 import HttpBody
 
 from bridge.aliases.chat_members import ChatMembers
@@ -35,7 +35,7 @@ class DecoratingCaller:
     def call(self, call: Call) -> Reply:
         """Starts the call, and asks to hear of today where the answer tells of it."""
         if self._decoration.last:
-            call = dataclasses.replace(call, metadata=[*call.metadata, _WANTS_TODAY])
+            call = msgspec.structs.replace(call, metadata=[*call.metadata, _WANTS_TODAY])
         return DecoratedReply(self._caller.call(call), ChatMembers(self._decoration, call.origin.request_id))
 
     async def ready(self) -> bool:

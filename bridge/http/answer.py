@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
+
+import msgspec
 
 from bridge.http.fields import AnswerFields
 
@@ -18,8 +19,7 @@ class BrokenHeadError(ValueError):
     """A field that would end its line early, and so begin one of somebody else's; nothing of the head was sent."""
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(msgspec.Struct):
     """A whole answer, or one that its handler sent already."""
 
     status: int
@@ -36,15 +36,15 @@ def write_head(status: int, fields: AnswerFields, date: str, framing: str) -> by
 
     Raises `BrokenHeadError`.
     """
-    lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"]
-    lines += [f"{name}: {value}\r\n" for name, value in fields.items()]
+    lines = [f"{name}: {value}\r\n" for name, value in fields.items()]
     if fields.more:
         lines += [f"{name}: {value}\r\n" for name, value in fields.more]
     text = "".join(lines)
     if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
         raise BrokenHeadError(f"A field of an answer ({status}) holds a line's end.")
+    first = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
     try:
-        return f"{text}date: {date}\r\n{framing}\r\n".encode("latin-1")
+        return f"{first}{fields.block}{text}date: {date}\r\n{framing}\r\n".encode("latin-1")
     except UnicodeEncodeError:
         raise BrokenHeadError(f"A field of an answer ({status}) holds characters that no field can carry.") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 _LONGEST_LEARNED: Final = 40
 _MOST_LEARNED: Final = 1024
@@ -46,23 +46,21 @@ class RequestFields(dict[str, str]):
 class AnswerFields(dict[str, str]):
     """An answer's fields by lower-case name. A name that stands on several lines is added."""
 
-    __slots__ = ("more",)
-
-    def __init__(self, fields: Mapping[str, str] | None = None) -> None:
-        super().__init__(fields or ())
-        self.more: list[tuple[str, str]] = []
-        """Lines beyond the first of their name."""
+    block: ClassVar[str] = ""
+    """Whole lines that every answer of this class begins with, for kinds of answers that share many."""
+    more: Sequence[tuple[str, str]] = ()
+    """Lines beyond the first of their name."""
 
     def take(self, fields: Mapping[str, str]) -> None:
         """Sets all of these, further lines of theirs too."""
         self.update(fields)
         if isinstance(fields, AnswerFields):
-            self.more += fields.more
+            self.more = (*self.more, *fields.more)
 
     def add(self, name: str, value: str) -> None:
         """One more line of this name."""
         if name in self:
-            self.more.append((name, value))
+            self.more = (*self.more, (name, value))
         else:
             self[name] = value
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bridge.http.body import IncomingBody
 from bridge.http.fields import RequestFields
@@ -20,8 +21,7 @@ class Fault(Enum):
     HEAD_TOO_LARGE = "more bytes or fields than are taken"
 
 
-@dataclass(slots=True, eq=False)
-class Request:
+class Request(msgspec.Struct, eq=False):
     """One request. With a `fault` only what was read of its target and fields stands here."""
 
     method: str

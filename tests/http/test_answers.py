@@ -179,7 +179,7 @@ class TestHeadsThatWouldSplit:
             with pytest.raises(BrokenHeadError):
                 write_head(200, AnswerFields({name: text}), "now", "")
             further = AnswerFields({"x-a": "a"})
-            further.more.append((name, text))
+            further.more = ((name, text),)
             with pytest.raises(BrokenHeadError):
                 write_head(200, further, "now", "")
 
