@@ -155,10 +155,10 @@ class Bridge:
         except ConnectionError:
             raise
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not exchange.cut or task is None:
+            # Before the task is looked at: one that ends here keeps this frame, which must not know it.
+            if not exchange.cut:
                 raise
-            task.uncancel()
+            _uncancel()
             if exchange.streamed is not None:
                 return exchange.streamed
             return exchange.refuse(self._shutting_down(exchange.origin.request_id), closes=True)
@@ -237,6 +237,12 @@ def _of_fault(fault: Fault) -> BridgeError:
     if fault is Fault.HEAD_TOO_LARGE:
         return HeadersTooLarge(MAX_HEADER_BYTES)
     return BrokenFraming("The request is not valid HTTP.")
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    assert task is not None, "requests are answered in tasks"
+    task.uncancel()
 
 
 def _pages(

@@ -189,6 +189,8 @@ class InProcessReply:
         try:
             ending = await pipeline.run(incoming, self)
         finally:
+            # A task that failed keeps the frames that it failed in, and so this: that would be a circle.
+            self._task = None
             self.finish(Ending(_left(), ()) if ending is None else ending)
 
     @staticmethod

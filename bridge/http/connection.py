@@ -109,6 +109,7 @@ class Connection(asyncio.Protocol):
         self.transport = None
         self.deadline = self._stalled_until = math.inf
         self._server.forget(self)
+        self._parser.close()
         self.resume_writing()
         self.cancel()
 
@@ -270,7 +271,9 @@ class Connection(asyncio.Protocol):
             _logger.exception("A request broke outside its handler")
             self.abort()
             return
-        self._task = None
+        finally:
+            # A task that failed keeps the frames that it failed in, and so this: that would be a circle.
+            self._task = self._request = None
         if self.transport is not None:
             self._end(request, answer.closes)
 

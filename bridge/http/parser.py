@@ -80,6 +80,11 @@ class RequestParser:
         if self._fruitless > MAX_FRUITLESS_BYTES + self._largest_head and (self._in_head or self._body is not None):
             self._give_up(Fault.HEAD_TOO_LARGE)
 
+    def close(self) -> None:
+        """Nothing more comes. Parser and llhttp's know each other, and are let go together only here."""
+        self.done = True
+        del self._http
+
     # What llhttp calls.
 
     def on_message_begin(self) -> None:

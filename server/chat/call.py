@@ -102,14 +102,14 @@ class ChatCall:
             await self._begin()
         except BaseException as error:
             self._silence(error)
-            await self._end(error)
+            await self._leave(error)
             raise
         return self
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        await self._end(error)
+        await self._leave(error)
 
     @property
     def answer(self) -> bytes:
@@ -235,6 +235,13 @@ class ChatCall:
             return self._metered(Bill(TokenCounts(), estimated=False), ending, status, 0)
 
         self._tools.settlements.begin_when_opened(opening, nothing)
+
+    async def _leave(self, error: BaseException | None) -> None:
+        try:
+            await self._end(error)
+        finally:
+            # The stream counts by this call. Apart, both are gone with the call; together they wait for the collector.
+            self._stream = None
 
     async def _end(self, error: BaseException | None) -> None:
         if self._admitted is None:

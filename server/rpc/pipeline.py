@@ -174,6 +174,8 @@ class Pipeline:
             error = as_api_error(raised)
         finally:
             del self._running[task]
+            # A task that was cancelled keeps the frames that it ended in: one that knew the task would be a circle.
+            del task
         self._recorder.record(context, error, self._clock.monotonic() - begin)
         if error is not None:
             context.trailing_metadata.extend(error.trailing_metadata)

@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
         passing("upstream sent")
         while not self.head_came:
             if self._error is not None:
-                raise self._error
+                raise self._failure(self._error)
             await self._wait()
         self.deadline = self._end_time
 
@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
         """The body's bytes that came since; empty at its end. Raises `TransportError`."""
         while not self._parts:
             if self._error is not None:
-                raise self._error
+                raise self._failure(self._error)
             if self.complete:
                 return b""
             self.deadline = min(self._loop.time() + patience, self._end_time)
@@ -174,6 +174,8 @@ class Connection(asyncio.Protocol):
         self._lost = True
         self._end(exc)
         self._on_gone(self)
+        # It calls back here, so the two would keep each other.
+        del self._parser
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -247,6 +249,11 @@ class Connection(asyncio.Protocol):
     async def _wait(self) -> None:
         self._waiter = self._loop.create_future()
         await self._waiter
+
+    @staticmethod
+    def _failure(error: TransportError) -> TransportError:
+        """One of its own for each raise: what was raised keeps the frames on its way, and so this connection."""
+        return type(error)(*error.args)
 
     def _wake(self) -> None:
         waiter = self._waiter

@@ -1,0 +1,1 @@
+"""How many callers one worker holds, and what each of them takes."""
