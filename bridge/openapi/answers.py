@@ -22,7 +22,7 @@ _STATUS_TEXTS = {
     409: "The call conflicts with what is there.",
     413: "The body is larger than 32 MB, as sent or unpacked.",
     415: "The body is not JSON, or packed in a way that is not taken.",
-    422: "The Idempotency-Key was used with another body.",
+    422: "The Idempotency-Key was used with another request.",
     429: "Too much at once; `Retry-After` says when to try again.",
     500: "Something broke on our side.",
     501: "Not served here.",

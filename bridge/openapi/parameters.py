@@ -17,8 +17,9 @@ _DEEPEST_QUERY = 3
 IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "Makes the call happen once: a repeat with the same key and body answers the first result.",
-    "schema": {"type": "string", "maxLength": 255},
+    "description": "Makes the call happen once: a repeat with the same key and request answers the first result, "
+    "marked by `Idempotent-Replayed: true`, for 24 hours. Printable ASCII; best a random UUID.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 
 

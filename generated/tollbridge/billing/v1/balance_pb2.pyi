@@ -131,7 +131,7 @@ class Transaction(message.Message):
     funding: builtins.str
     """The funding account that moved: "promo", "wallet", "postpaid", …"""
     kind: builtins.str
-    """What it was for: "usage", "adjustment", "promo", …"""
+    """What it was for: "usage", "adjustment", "promo", "reversal" (a lost run's charge), …"""
     description: builtins.str
     """A sentence from whoever made it; empty for usage."""
     usage_event_id: builtins.str

@@ -272,7 +272,7 @@ class Transaction(betterproto2.Message):
 
     kind: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
     """
-    What it was for: "usage", "adjustment", "promo", …
+    What it was for: "usage", "adjustment", "promo", "reversal" (a lost run's charge), …
     """
 
     description: "str" = betterproto2.field(7, betterproto2.TYPE_STRING)
