@@ -112,7 +112,12 @@ class _Run:
         self.reference.now += seconds
 
 
-@settings(deadline=None, max_examples=60, phases=(Phase.explicit, Phase.generate), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    max_examples=60,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(steps=_STEPS)
 def test_it_decides_as_the_reference_does(valkey_url: str, steps: list[tuple[str, int, int]]) -> None:
     async def run() -> None:
