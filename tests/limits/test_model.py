@@ -70,8 +70,10 @@ class _Run:
         self.open: dict[int, Admission] = {}
 
     async def call(self, process: int, cost: int) -> bool:
-        """Whether it was let through: the engine lets a call through exactly where the reference does; close to where the minute's limit turns,
-        either is right, since real time passes here and not there."""
+        """Whether it was let through, which it is exactly where the reference lets it.
+
+        Close to where the minute's limit turns, either is right: real time passes here and not there.
+        """
         expected = self.reference.admits(cost)
         early, late = self.reference.flows(-0.5), self.reference.flows(2.0)
         try:
