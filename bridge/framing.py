@@ -27,6 +27,8 @@ def check_framing(request: Request) -> None:
         raise BrokenFraming("This is neither HTTP/1.1 nor HTTP/1.0.")
     if "transfer-encoding" in fields:
         _check_coding(request)
+    if "host" not in fields and request.version == "1.1":
+        raise BrokenFraming("HTTP/1.1 wants a Host header.")
     if not _is_host(fields.get("host", "")):
         raise BrokenFraming("The Host header is not a host.")
     if fields.repeated:

@@ -217,6 +217,8 @@ class Connection(asyncio.Protocol):
         """After bytes came or an answer went: begins the next request where none runs, and sets what is waited for."""
         if self._request is None:
             self._begin_next()
+        if self._unfed and not self._is_ahead():
+            self._feed_pieces()
         request, held = self._request, len(self._unfed)
         if request is not None:
             body = request.body

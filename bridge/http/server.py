@@ -16,6 +16,7 @@ from bridge.http.request import Request
 
 _LOOK_SECONDS: Final = 0.05
 _BACKLOG: Final = 1024
+_SHORTEST_HANDSHAKE_SECONDS: Final = 1.0
 
 Handle = Callable[[Request], Awaitable[Answer]]
 """Answers one request. Is cancelled when its client leaves. What it raises ends the connection."""
@@ -54,7 +55,11 @@ class Server:
         between two sweeps."""
         self._sweep(min(sweep, self.limits.sweep_seconds))
         self._listener = await self._loop.create_server(
-            lambda: Connection(self, self._loop), sock=listening, ssl=tls, backlog=_BACKLOG
+            lambda: Connection(self, self._loop),
+            sock=listening,
+            ssl=tls,
+            ssl_handshake_timeout=None if tls is None else max(self.limits.head_seconds, _SHORTEST_HANDSHAKE_SECONDS),
+            backlog=_BACKLOG,
         )
 
     def forget(self, connection: Connection) -> None:

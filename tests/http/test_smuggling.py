@@ -66,6 +66,7 @@ _BY_THE_BRIDGE = {
     "identity, then chunks": b"Host: x\r\nTransfer-Encoding: identity, chunked\r\n",
     "vertical tab": b"Host: x\r\nTransfer-Encoding: \x0bchunked\r\n",
     "quoted": b'Host: x\r\nTransfer-Encoding: "chunked"\r\n',
+    "no host": b"Content-Length: 0\r\n",
     "two hosts": b"Host: x\r\nHost: y\r\nContent-Length: 0\r\n",
     "host with a space": b"Host: x y\r\nContent-Length: 0\r\n",
     "host with a path": b"Host: x/y\r\nContent-Length: 0\r\n",
