@@ -176,8 +176,8 @@ class Settings(EdgeSettings):
         600,
         ge=0,
         validation_alias="RATE_LIMIT_REQUESTS",
-        description="Requests beside chat that a key or a person may send in RATE_LIMIT_WINDOW seconds; plans bound "
-        "chat. 0: no limit.",
+        description="Requests beside chat that a key or a person may send in RATE_LIMIT_WINDOW seconds, and a tenth of "
+        "it more at each process; plans bound chat. 0: no limit.",
     )
     rate_limit_window: int = Field(
         60, ge=1, le=3600, validation_alias="RATE_LIMIT_WINDOW", description="Seconds that RATE_LIMIT_REQUESTS is for."

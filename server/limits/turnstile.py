@@ -1,5 +1,8 @@
 """Counts calls that no plan bounds: those of one caller, and those without a valid credential by their address.
 
+A caller of few calls costs no round trip: the first tenth of its limit in each window is let through by each process
+alone, beside the limit itself, so that of 600 calls a minute over two processes at most 720 pass.
+
 Nothing paid passes here, so while Valkey is away calls go on: after a moment, and then for a while at once.
 """
 
@@ -7,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -27,6 +31,8 @@ _MOST_KEPT: Final = 10_000
 _PATIENCE_SECONDS: Final = 0.5
 _AWAY_SECONDS: Final = 2.0
 """How long nobody is counted after Valkey did not answer."""
+_UNCOUNTED: Final = 10
+"""A process lets so many-th part of a caller's limit through by itself."""
 _REFUSED_SECONDS: Final = 1.0
 """Who was refused is refused again without asking, for so long at most."""
 
@@ -37,6 +43,14 @@ def rate(scope: Scope, requests: int, seconds: int, subject: str = "") -> Limit:
     """At most so many requests in so many seconds, all of which may come at once; flows back by whole requests a
     minute, one at least."""
     return Limit(scope, Unit.REQUESTS, Per.MINUTE, max(1, requests * 60 // seconds), subject, requests)
+
+
+@dataclass(slots=True)
+class _Uncounted:
+    """Calls that one caller may still send in a window without being counted."""
+
+    until: float
+    left: int
 
 
 class CallTurnstile:
@@ -50,6 +64,8 @@ class CallTurnstile:
         self._per_address = per_address
         self._per_caller = per_caller
         self._seconds = seconds
+        self._few = per_caller // _UNCOUNTED
+        self._uncounted: dict[object, _Uncounted] = {}
         self._gates: dict[object, Gate] = {}
         self._refused: dict[object, tuple[float, LimitExceededError]] = {}
         self._away_until = 0.0
@@ -63,9 +79,19 @@ class CallTurnstile:
 
     async def admit_caller(self, caller: Principal) -> None:
         """Counts a call of a key or person. Raises `LimitExceededError`."""
-        if not self._per_caller:
-            return
-        await self._admit(caller.key_id or caller.user_id, lambda: self._caller_gate(caller))
+        who = caller.key_id or caller.user_id
+        if self._per_caller and not self._is_one_of_few(who):
+            await self._admit(who, lambda: self._caller_gate(caller))
+
+    def _is_one_of_few(self, who: object) -> bool:
+        """Whether the call is let through by this process alone."""
+        now, calls = self._clock.monotonic(), self._uncounted.get(who)
+        if calls is None or now >= calls.until:
+            if len(self._uncounted) >= _MOST_KEPT:
+                self._uncounted.clear()
+            calls = self._uncounted[who] = _Uncounted(now + self._seconds, self._few)
+        calls.left -= 1
+        return calls.left >= 0
 
     async def _admit(self, who: object, open_gate: Callable[[], Gate]) -> None:
         gate = self._gates.get(who)
