@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,11 +21,13 @@ import asyncpg
 from bench.accounts import make_organizations
 from cli.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from server.billing.holds import Hold, HoldDetail
+from server.billing.processes import IN_DATABASE
 from server.foundation.clock import SystemClock
 from server.foundation.ids import uuid7
 from server.models.prices import Price, TokenCounts
 from server.storage.database import Database, Role
 from server.storage.migrate import migrate
+from server.storage.schedule import Loop
 from server.usage.metering import COMPLETE, MeteredCall
 from server.usage.process_books import ProcessBooks
 
@@ -34,6 +36,7 @@ _MODEL: Final = "bench"
 _FLUSHED: Final = "flushed, "
 _HELD: Final = "a hold and a settlement each, "
 CALLS: Final = 40_000
+COMMITTED: Final = 10_000
 PAIRS: Final = 2_000
 _WRITERS: Final = 8
 _CALLERS: Final = 64
@@ -81,26 +84,30 @@ async def _measure(server: EmbeddedPostgres, folder: Path, progress: Callable[[s
     owner_url, url = server.dsn(SUPERUSER, SUPERUSER), server.dsn(_LOGIN, SUPERUSER)
     await migrate(owner_url, _LOGIN, datetime.now(UTC))
     rates = []
-    async with _opened(owner_url, url, folder) as (owner, books):
+    async with _opened(owner_url, url, folder) as (owner, database, books):
         for organizations in (1, 200):
             orgs = await make_organizations(owner, organizations, datetime.now(UTC))
             title = _organizations(organizations)
             progress(f"leasing and flushing, {title}")
             rates.append(await _journaled(books, orgs, f"leased and journaled, {title}"))
             rates.append(await _flushed(books, f"{_FLUSHED}{title}"))
+            progress(f"leasing and committing, {title}")
+            rates.append(await _committed(database, folder, orgs, f"leased, committed before the answer, {title}"))
             progress(f"holding, {title}")
             rates.append(await _held(books, orgs, f"{_HELD}{title}"))
     return rates
 
 
 @asynccontextmanager
-async def _opened(owner_url: str, url: str, folder: Path) -> AsyncIterator[tuple[asyncpg.Connection, ProcessBooks]]:
+async def _opened(
+    owner_url: str, url: str, folder: Path
+) -> AsyncIterator[tuple[asyncpg.Connection, Database, ProcessBooks]]:
     owner = await asyncpg.connect(owner_url)
     database = await Database.connect(dict.fromkeys((Role.APP, Role.METER, Role.KEEPER), url))
     books = ProcessBooks(database, folder, folder / "journal", SystemClock(), uuid7, _nobody)
     await books.start()
     try:
-        yield owner, books
+        yield owner, database, books
     finally:
         await books.stop(30.0)
         await database.close()
@@ -110,16 +117,37 @@ async def _opened(owner_url: str, url: str, folder: Path) -> AsyncIterator[tuple
 async def _journaled(books: ProcessBooks, orgs: list[UUID], title: str) -> Rate:
     """From the lease to the end on the disk, which those who wait at the time share."""
     calls = iter([_call(orgs[number % len(orgs)]) for number in range(CALLS)])
-
-    async def work() -> None:
-        for call in calls:
-            hold = await _reserve(books, call)
-            books.calls.open(hold, call.id, _detail(call), provider="bench", prompt_tokens=10, price=_PRICE, profile="")
-            await books.calls.settle(hold, call)
-
     started, busy = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(work() for _ in range(_CALLERS)))
+    await asyncio.gather(*(_work(books, calls) for _ in range(_CALLERS)))
     return _rate(title, CALLS, started, busy)
+
+
+async def _work(books: ProcessBooks, calls: Iterator[MeteredCall]) -> None:
+    for call in calls:
+        hold = await _reserve(books, call)
+        books.calls.open(hold, call.id, _detail(call), provider="bench", prompt_tokens=10, price=_PRICE, profile="")
+        await books.calls.settle(hold, call)
+
+
+async def _committed(database: Database, folder: Path, orgs: list[UUID], title: str) -> Rate:
+    """The same for hosts without a disk of their own: an end is in the database before its caller goes on."""
+    books = ProcessBooks(database, folder, folder / "journal", SystemClock(), uuid7, _nobody, journal=IN_DATABASE)
+    await books.start()
+    loops = [asyncio.ensure_future(_again(loop)) for loop in books.loops() if loop.name in {"flush", "journal"}]
+    calls = iter([_call(orgs[number % len(orgs)]) for number in range(COMMITTED)])
+    started, busy = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(_work(books, calls) for _ in range(_CALLERS)))
+    rate = _rate(title, COMMITTED, started, busy)
+    for loop in loops:
+        loop.cancel()
+    await books.stop(30.0)
+    return rate
+
+
+async def _again(loop: Loop) -> None:
+    while True:
+        await loop.run()
+        await asyncio.sleep(loop.seconds)
 
 
 async def _flushed(books: ProcessBooks, title: str) -> Rate:

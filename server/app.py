@@ -28,7 +28,7 @@ from server.auth.signing_keys import RELOAD_SECONDS
 from server.billing import leases, reversals
 from server.billing.adjustments import Adjustments
 from server.billing.nightly import LOOK_SECONDS, NightlyVerify
-from server.billing.processes import OtherProcesses
+from server.billing.processes import JournalUnsafeError, OtherProcesses
 from server.billing.reaper import Reaper
 from server.billing.seals import SEAL_SECONDS, seal
 from server.billing.service import BillingService
@@ -129,7 +129,9 @@ class Server:
             },
         )
         journals = ground.settings.journal_dir or data_dir / "journal"
-        self._books = ProcessBooks(database, data_dir, journals, clock, ground.new_id, self._invalidations.hasten)
+        self._books = ProcessBooks(
+            database, data_dir, journals, clock, ground.new_id, self._invalidations.hasten, ground.settings.journal
+        )
         self._invalidations.listen(leases.INVALIDATION_KIND, self._books.leases.forget)
         self._limiter = Limiter(
             ground.valkey,
@@ -186,11 +188,14 @@ class Server:
     async def start(self, grpc_address: str) -> int:
         """Serves gRPC on `host:port` and begins the background loops; returns the port.
 
-        Raises OSError and `DatabaseUnavailableError`.
+        Raises OSError, `DatabaseUnavailableError` and `SettingsError`.
         """
         self._capabilities.say_what_is_off()
         await self._capabilities.signing_keys.load()
-        await self._books.start()
+        try:
+            await self._books.start()
+        except JournalUnsafeError as error:
+            raise SettingsError(str(error)) from error
         await self._limiter.start()
         self._schedule.start()
         return await self._grpc.start(grpc_address)

@@ -130,6 +130,12 @@ class Settings(EdgeSettings):
         validation_alias="REDIS_URL",
         description="Valkey, or Redis 7 or newer, `redis://host:6379/0`. Unset: an embedded Valkey.",
     )
+    journal: Literal["disk", "database"] | None = Field(
+        None,
+        validation_alias="JOURNAL",
+        description="Where calls are remembered until they are settled: `disk` (JOURNAL_DIR), or `database` for hosts "
+        "without a disk that outlives them. Unset: `disk`, as long as no other host runs on the same database.",
+    )
     journal_dir: Path | None = Field(
         None,
         validation_alias="JOURNAL_DIR",

@@ -124,11 +124,18 @@ class Holds:
             if isinstance(error.__cause__, TimeoutError):
                 raise self._given_up(hold_id, error) from error
         try:
-            return await self._once(*arguments)
+            row = await self._once(*arguments)
         except asyncpg.UniqueViolationError:
             return await self._opened_before(org_id, hold_id)
         except (DatabaseUnavailableError, *hold_store.LOST_RACES) as error:
             raise self._given_up(hold_id, error) from error
+        if row["outcome"] == "held":
+            return row
+        # What stands in the way may be the first try's own hold; or that comes yet, and nobody would close it.
+        found = await self._find(org_id, hold_id)
+        if found is None:
+            self.lost[hold_id] = None
+        return found or row
 
     def _given_up(self, hold_id: UUID, error: Exception) -> UnavailableError:
         """The call ends here; the hold may have been opened all the same."""
@@ -143,14 +150,17 @@ class Holds:
             raise DatabaseUnavailableError("no answer to a hold") from error
 
     async def _opened_before(self, org_id: UUID, hold_id: UUID) -> asyncpg.Record:
-        try:
-            async with self._database.tenant(org_id) as transaction:
-                row = await hold_store.get_open_hold(transaction, hold_id)
-        except DatabaseUnavailableError as error:
-            raise self._given_up(hold_id, error) from error
+        row = await self._find(org_id, hold_id)
         if row is None:
             raise InternalError(f"hold {hold_id} was opened and closed before")
         return row
+
+    async def _find(self, org_id: UUID, hold_id: UUID) -> asyncpg.Record | None:
+        try:
+            async with self._database.tenant(org_id) as transaction:
+                return await hold_store.get_open_hold(transaction, hold_id)
+        except DatabaseUnavailableError as error:
+            raise self._given_up(hold_id, error) from error
 
 
 def _raise_refusal(outcome: str, required: int, available: int) -> None:

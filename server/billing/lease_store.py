@@ -20,6 +20,9 @@ _OPEN: Final = "SELECT * FROM ledger_lease_open($1, $2, $3, $4, $5, $6, $7, $8)"
 # Grows, shrinks or ends a lease.
 _RESIZE: Final = "SELECT * FROM ledger_lease_resize($1, $2, $3, $4, $5, $6)"
 
+# Ends a lease whose time is over, whoever holds it.
+_LAPSE: Final = "SELECT ledger_lease_lapse($1, $2, $3)"
+
 # Leases of one process, oldest first, and how old they are by the clock that they were opened by.
 _LIST_OF_PROCESS: Final = """
 SELECT id, org_id, now() - create_time AS age FROM spend_lease WHERE process_id = $1 ORDER BY create_time
@@ -52,6 +55,11 @@ async def close(transaction: Transaction, org_id: UUID, lease_id: UUID) -> None:
     """Ends a lease and gives back all that is left of it."""
     void = transfer_ids.lease_id(org_id, lease_id, "void")
     await transaction.fetchrow(_RESIZE, org_id, lease_id, void, void, EVERYTHING, 0.0)
+
+
+async def lapse(transaction: Transaction, org_id: UUID, lease_id: UUID) -> None:
+    """Ends a lease that admits nothing any more, as `close`; one that was renewed stays."""
+    await transaction.execute(_LAPSE, org_id, lease_id, transfer_ids.lease_id(org_id, lease_id, "void"))
 
 
 async def list_of_process(transaction: Transaction, process_id: UUID) -> Sequence[asyncpg.Record]:

@@ -18,7 +18,7 @@ import structlog
 
 from server.billing import hold_store, lease_store, process_store
 from server.billing.holds import HoldDetail
-from server.billing.processes import HOST, LOCK_SUFFIX, ProcessRow, process_of, prove_dead
+from server.billing.processes import HOST, IN_DATABASE, LOCK_SUFFIX, ProcessRow, process_of, prove_dead
 from server.foundation.crash_points import passing
 from server.storage.database import Database, DatabaseUnavailableError, Role, Transaction
 
@@ -122,13 +122,14 @@ class Reaper:
         if dead is None:
             return 0
         with dead:
-            if row.journal_path and not await self._closer.replay(row, now):
+            keeps_one = row.journal_path or row.journal == IN_DATABASE
+            if keeps_one and not await self._closer.replay(row, now):
                 # Its calls are known on another volume only: until that is mounted, nothing of it is given back.
                 _log.warning("the journal of a dead process is not here", process=str(row.id), host=row.host)
                 return 0
             passing("dead replayed")
             closed = await self._close_all(row.id, now)
-            await self._close_leases(row.id)
+            await self._close_leases(row)
             async with self._database.privileged(Role.KEEPER) as transaction:
                 gone = await process_store.delete_if_done(transaction, row.id)
             passing("dead buried")
@@ -156,13 +157,14 @@ class Reaper:
                 self._closer.forget(row)
                 dead.remove()
 
-    async def _close_leases(self, process_id: UUID) -> None:
-        """Gives back what is left of them: what they owed was drawn by the replay."""
+    async def _close_leases(self, process: ProcessRow) -> None:
+        """Gives back what is left of them: what they owed was drawn by the replay. One that lapsed may be back."""
+        close = lease_store.lapse if process.has_lapsed else lease_store.close
         async with self._database.privileged(Role.KEEPER) as transaction:
-            rows = await lease_store.list_of_process(transaction, process_id)
+            rows = await lease_store.list_of_process(transaction, process.id)
         for row in rows:
             async with self._database.statement(Role.KEEPER) as statement:
-                await lease_store.close(statement, row["org_id"], row["id"])
+                await close(statement, row["org_id"], row["id"])
 
     async def _close_own(self, now: datetime) -> int:
         """Closes what has been seen expired for 60 s: after an outage, settlements that wait for it come first."""

@@ -49,7 +49,7 @@ class Role(StrEnum):
 POOL_SIZES: Final[Mapping[Role, int]] = {
     Role.APP: 8,
     Role.LOOKUP: 2,
-    Role.METER: 1,
+    Role.METER: 2,
     Role.KEEPER: 3,
     Role.PLATFORM: 2,
 }

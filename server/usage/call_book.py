@@ -3,6 +3,7 @@ then settled, with many others where it was taken from a lease, alone where it h
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 from uuid import UUID
@@ -14,13 +15,17 @@ from server.billing.leases import Leases
 from server.foundation.crash_points import passing
 from server.models.prices import Price
 from server.rpc.errors import UnavailableError
+from server.storage.database import DatabaseUnavailableError
 from server.usage.flush import EndedCall, Flusher
+from server.usage.journal.port import CallJournal, JournalFullError
 from server.usage.journal.records import Closed, Opened, Progressed, microseconds
-from server.usage.journal.writer import Journal, JournalFullError
+from server.usage.journal.writer import Journal
 from server.usage.metering import Meter, MeteredCall, Settlement, charges
 from server.usage.settlement_row import bounded, clean, fitting
 
 _RETRY_SECONDS: Final = 5.0
+_COMMIT_SECONDS: Final = 1.5
+"""How long an end waits for the database before its caller is told; it is sent all the same."""
 
 _log = structlog.get_logger("usage")
 
@@ -28,11 +33,15 @@ _log = structlog.get_logger("usage")
 class CallBook:
     """The calls of one process."""
 
-    def __init__(self, meter: Meter, flusher: Flusher, journal: Journal, leases: Leases) -> None:
+    def __init__(self, meter: Meter, flusher: Flusher, journal: CallJournal, leases: Leases) -> None:
         self._meter = meter
         self._flusher = flusher
         self._journal = journal
+        self._ends = journal if isinstance(journal, Journal) else None
+        """Where ends are safe before they are in the database, if anywhere."""
         self._leases = leases
+        self._committing: dict[UUID, asyncio.Future[None]] = {}
+        """Calls that the database alone can keep."""
 
     def check_open(self) -> None:
         """Raises `UnavailableError` where no call should be begun: the database has been away for too long."""
@@ -93,34 +102,32 @@ class CallBook:
         ended = _ended(hold, call)
         if hold.lease is None and hold.amount:
             return await self._settle_hold(hold, ended)
-        if await self._journaled(ended):
+        if call.id not in self._committing and await self._journaled(ended):
             return self._settle_later(hold, ended)
-        await self._flusher.send([ended])
-        settlement = _charge(hold, ended)
-        self.flushed(ended)
-        return settlement
+        return await self._commit(hold, ended)
 
     def settle_at_once(self, hold: Hold, call: MeteredCall, settled: Callable[[Settlement | None], None]) -> bool:
         """The same without a task, for a call that was taken from a lease or costs nothing: `settled` hears its charge
         as soon as it is safe, or None where the journal does not take it. Then, and where the answer is False,
         `settle` is to be asked."""
-        if hold.lease is None and hold.amount:
+        ends = self._ends
+        if ends is None or (hold.lease is None and hold.amount):
             return False
         ended = _ended(hold, call)
 
         def told(error: JournalFullError | None) -> None:
             if error is None:
-                self._mark_safe(ended)
+                self._mark_safe(ends, ended)
                 settled(self._settle_later(hold, ended))
             else:
-                self._take_back(ended, error)
+                self._take_back(ends, ended, error)
                 settled(None)
 
         try:
-            self._write_end(ended)
-            self._journal.when_synced(told)
+            self._write_end(ends, ended)
+            ends.when_synced(told)
         except JournalFullError as error:
-            self._take_back(ended, error)
+            self._take_back(ends, ended, error)
             return False
         return True
 
@@ -138,6 +145,19 @@ class CallBook:
         """Whether the call's end can no longer be lost, though it may not be settled yet."""
         return self._journal.is_safe(call_id.bytes)
 
+    async def _commit(self, hold: Hold, ended: EndedCall) -> Settlement:
+        """Brings the call into the database with all that end at the time. Asked again, it goes on waiting."""
+        commit = self._committing.get(ended.call.id)
+        if commit is None:
+            _charge(hold, ended)
+            commit = self._committing[ended.call.id] = self._flusher.commit(ended)
+        await asyncio.wait({commit}, timeout=_COMMIT_SECONDS)
+        if not commit.done():
+            raise DatabaseUnavailableError("the end of a call is not in the database yet")
+        commit.result()
+        del self._committing[ended.call.id]
+        return Settlement(ended.charged, ended.excess, 0 if hold.lease is None else hold.lease.available, None)
+
     async def _settle_hold(self, hold: Hold, ended: EndedCall) -> Settlement:
         await self._journaled(ended)
         settlement = await self._meter.settle(hold, ended.call)
@@ -146,26 +166,32 @@ class CallBook:
         return settlement
 
     async def _journaled(self, ended: EndedCall) -> bool:
-        try:
-            self._write_end(ended)
-            await self._journal.synced()
-        except JournalFullError as error:
-            self._take_back(ended, error)
+        ends = self._ends
+        if ends is None:
             return False
-        self._mark_safe(ended)
+        try:
+            self._write_end(ends, ended)
+            await ends.synced()
+        except JournalFullError as error:
+            self._take_back(ends, ended, error)
+            return False
+        self._mark_safe(ends, ended)
         return True
 
-    def _write_end(self, ended: EndedCall) -> None:
-        self._journal.closed(_closed(ended))
+    @staticmethod
+    def _write_end(ends: Journal, ended: EndedCall) -> None:
+        ends.closed(_closed(ended))
         passing("journal closed")
 
-    def _mark_safe(self, ended: EndedCall) -> None:
+    @staticmethod
+    def _mark_safe(ends: Journal, ended: EndedCall) -> None:
         passing("journal synced")
-        self._journal.mark_safe(ended.call.id.bytes)
+        ends.mark_safe(ended.call.id.bytes)
 
-    def _take_back(self, ended: EndedCall, error: JournalFullError) -> None:
+    @staticmethod
+    def _take_back(ends: Journal, ended: EndedCall, error: JournalFullError) -> None:
         _log.warning("an end was not journaled", call=str(ended.call.id), error=str(error))
-        self._journal.reopen(ended.call.id.bytes)
+        ends.reopen(ended.call.id.bytes)
 
     def _settle_later(self, hold: Hold, ended: EndedCall) -> Settlement:
         """What is safe comes into the database with others."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from typing import Final
 from uuid import UUID
 
@@ -86,14 +86,17 @@ class Flusher:
         flushed: Callable[[EndedCall], None],
         *,
         role: Role = Role.METER,
+        longest_stall: float = LONGEST_STALL_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`flushed` is told of every call that has come into the database."""
+        """`flushed` is told of every call that has come into the database; `longest_stall` is how many seconds that may
+        be away before new calls are refused."""
         self._database = database
         self._clock = clock
         self._new_id = new_id
         self._flushed = flushed
         self._role = role
+        self._longest_stall = longest_stall
         self._sleep = sleep
         self._waiting: list[EndedCall] = []
         self._sending = 0
@@ -107,12 +110,23 @@ class Flusher:
         """Of the calls added, in their order, those that wait no more."""
         self._readers: dict[asyncio.Future[None], int] = {}
         """Who waits, and how many calls must have ended for each."""
+        self._commits: dict[UUID, asyncio.Future[None]] = {}
+        """Calls whose answers wait for the database."""
 
     def add(self, ended: EndedCall) -> None:
         """Takes a call that the journal has. It is in the database within a quarter of a second."""
         self._waiting.append(ended)
         self._added += 1
         self._wake.set()
+
+    def commit(self, ended: EndedCall) -> asyncio.Future[None]:
+        """Takes a call that no journal has: it goes into the database at once, with all that come while the flush
+        before it is under way. Done when it is there; fails with `RefusedCallsError` where it is not taken."""
+        commit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._commits[ended.call.id] = commit
+        self.add(ended)
+        self._hurry.set()
+        return commit
 
     @property
     def waiting(self) -> int:
@@ -124,7 +138,7 @@ class Flusher:
         """Whether no more calls should be begun: the database has been away for too long, or falls behind."""
         stalled = self._stalled_since
         return self.waiting >= MOST_WAITING or (
-            stalled is not None and self._clock.monotonic() - stalled > LONGEST_STALL_SECONDS
+            stalled is not None and self._clock.monotonic() - stalled > self._longest_stall
         )
 
     async def run(self) -> None:
@@ -194,9 +208,22 @@ class Flusher:
         for ended in batch:
             if ended.call.id not in refused:
                 self._flushed(ended)
+        self._tell_committed(batch, refused)
         passing("flush acknowledged")
         self._ended += len(batch)
         self._tell_readers()
+
+    def _tell_committed(self, batch: Sequence[EndedCall], refused: Set[UUID]) -> None:
+        if not self._commits:
+            return
+        for ended in batch:
+            commit = self._commits.pop(ended.call.id, None)
+            if commit is None or commit.done():
+                continue
+            if ended.call.id in refused:
+                commit.set_exception(RefusedCallsError([ended]))
+            else:
+                commit.set_result(None)
 
     def _tell_readers(self) -> None:
         for reader, number in self._readers.items():

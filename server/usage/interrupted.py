@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from server.billing.processes import ProcessRow
+from server.billing.processes import IN_DATABASE, ProcessRow
 from server.billing.reaper import AbandonedHold
 from server.models.prices import Price, TokenCounts
-from server.storage.database import Transaction
-from server.usage import store
+from server.storage.database import Database, Role, Transaction
+from server.usage import open_call_store, store
 from server.usage.flush import EndedCall, Flusher, RefusedCallsError
 from server.usage.journal import reader
 from server.usage.journal.reader import JournaledCall
 from server.usage.journal.records import Opened, time_of, uuid_of
+from server.usage.journal.table import journaled
 from server.usage.journal.writer import remove
 from server.usage.metering import INTERRUPTED, Meter, MeteredCall, charges, settlement_arguments
 
@@ -26,8 +28,9 @@ _BATCH: Final = 500
 class InterruptedCalls:
     """Settles for billing's reaper, which knows nothing of usage."""
 
-    def __init__(self, meter: Meter, flusher: Flusher, journals: Path) -> None:
+    def __init__(self, database: Database, meter: Meter, flusher: Flusher, journals: Path) -> None:
         """`flusher` sends as the keeper; `journals` holds a folder for each process."""
+        self._database = database
         self._meter = meter
         self._flusher = flusher
         self._journals = journals
@@ -35,10 +38,24 @@ class InterruptedCalls:
     async def replay(self, row: ProcessRow, now: datetime) -> bool:
         """Settles what the dead process journaled: calls that ended as they ended, the others by what was handed over,
         flagged `interrupted`. Repeatable. Raises `DatabaseUnavailableError`, OSError and `RefusedCallsError`."""
+        if row.journal == IN_DATABASE:
+            return await self._replay_table(row, now)
         folder = self._folder_of(row)
         if folder is None:
             return False
-        calls = await asyncio.to_thread(reader.read, folder)
+        await self._settle(await asyncio.to_thread(reader.read, folder), now)
+        return True
+
+    async def _replay_table(self, row: ProcessRow, now: datetime) -> bool:
+        """The same for calls that are remembered in the database; they go from there once they are settled."""
+        async with self._database.privileged(Role.KEEPER) as transaction:
+            rows = await open_call_store.list_of_process(transaction, row.id)
+        await self._settle([journaled(row) for row in rows], now)
+        async with self._database.privileged(Role.KEEPER) as transaction:
+            await open_call_store.delete(transaction, [row["id"] for row in rows])
+        return True
+
+    async def _settle(self, calls: Sequence[JournaledCall], now: datetime) -> None:
         alone = [call for call in calls if call.opened.hold and not call.opened.leased]
         for call in alone:
             hold_id = UUID(bytes=call.opened.hold)
@@ -52,7 +69,6 @@ class InterruptedCalls:
                 refused += error.calls
         if refused:
             raise RefusedCallsError(refused)
-        return True
 
     def forget(self, row: ProcessRow) -> None:
         """Removes the journal of a process that has nothing open any more."""

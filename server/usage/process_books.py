@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,7 @@ import structlog
 
 from server.billing.holds import Holds
 from server.billing.leases import Leases
-from server.billing.processes import RunningProcess
+from server.billing.processes import IN_DATABASE, JournalKind, RunningProcess
 from server.billing.reaper import Reaper
 from server.billing.reservations import Recalls, Reservations
 from server.foundation.clock import Clock
@@ -20,15 +19,19 @@ from server.foundation.ids import NewId
 from server.storage.database import Database, DatabaseUnavailableError, Role
 from server.storage.schedule import Loop
 from server.usage.call_book import CallBook
-from server.usage.flush import EndedCall, Flusher
+from server.usage.flush import LONGEST_STALL_SECONDS, EndedCall, Flusher
 from server.usage.interrupted import InterruptedCalls
-from server.usage.journal.writer import Journal, remove
+from server.usage.journal.port import CallJournal
+from server.usage.journal.table import DatabaseJournal
+from server.usage.journal.writer import Journal
 from server.usage.metering import Meter
 
 _HEARTBEAT_SECONDS: Final = 3.0
 _REAP_SECONDS: Final = 10.0
 _TEND_SECONDS: Final = 1.0
 _STRAY_SECONDS: Final = 30.0
+_COMMIT_STALL_SECONDS: Final = 2.0
+"""How long the database may be away before calls are refused whose ends nothing else could keep."""
 
 _log = structlog.get_logger("usage")
 
@@ -44,20 +47,25 @@ class ProcessBooks:
         clock: Clock,
         new_id: NewId,
         hasten: Callable[[], Awaitable[None]],
+        journal: JournalKind | None = None,
     ) -> None:
         """`data_dir` holds the processes' locks, `journals` a folder of records for each; `hasten` tells the other
-        processes that something was announced."""
+        processes that something was announced; `journal` is where to keep it, if that was said: else on disk."""
         self.process_id: Final[UUID] = new_id()
         self._clock = clock
-        self._journal = Journal(journals / str(self.process_id))
+        in_database = journal == IN_DATABASE
+        folder = journals / str(self.process_id)
+        self._journal: CallJournal = DatabaseJournal(database, self.process_id) if in_database else Journal(folder)
         locks = data_dir / "processes"
-        self._process = RunningProcess(database, locks, self.process_id, self._journal.folder)
+        kept = None if in_database else folder
+        self._process = RunningProcess(database, locks, self.process_id, kept, journal)
         self.leases = Leases(database, self.process_id, clock, new_id)
         recalls = Recalls(database, self.leases, hasten, clock)
         self.holds = Holds(database, self.process_id, recall=recalls.recall)
         self.reservations = Reservations(self.holds, self.leases)
         meter = Meter(database)
-        self._flusher = Flusher(database, clock, new_id, self._flushed)
+        longest_stall = _COMMIT_STALL_SECONDS if in_database else LONGEST_STALL_SECONDS
+        self._flusher = Flusher(database, clock, new_id, self._flushed, longest_stall=longest_stall)
         self.calls = CallBook(meter, self._flusher, self._journal, self.leases)
         abandoned = abandoned_calls(database, journals, clock, new_id)
         self._reaper = Reaper(database, locks, self.process_id, abandoned, self.holds.lost)
@@ -65,7 +73,7 @@ class ProcessBooks:
     async def start(self) -> None:
         """Begins the journal and takes the process's place. Call before the first call is admitted.
 
-        Raises OSError and `DatabaseUnavailableError`.
+        Raises OSError, `DatabaseUnavailableError` and `JournalUnsafeError`.
         """
         # In this order: whoever finds a row finds the journal, and whoever finds a journal finds the lock.
         self._process.lock()
@@ -77,7 +85,8 @@ class ProcessBooks:
         return (
             Loop("heartbeat", _HEARTBEAT_SECONDS, lambda: self._process.beat(self._clock.now())),
             Loop("flush", 0.0, self._flusher.run),
-            Loop("leases", _TEND_SECONDS, self._tend),
+            Loop("journal", self._journal.tend_seconds, self._journal.tend),
+            Loop("leases", _TEND_SECONDS, self.leases.tend),
             Loop("stray-leases", _STRAY_SECONDS, self.leases.close_strays),
             Loop("reaper", _REAP_SECONDS, lambda: self._reaper.reap(self._clock.now())),
         )
@@ -97,16 +106,9 @@ class ProcessBooks:
         await self.leases.close()
         await self._journal.close()
         try:
-            gone = await self._process.stop(done=self._journal.waiting == 0)
+            await self._process.stop(done=self._journal.waiting == 0, forget=self._journal.remove)
         except DatabaseUnavailableError as error:
             _log.warning("this process is left for another to bury", process=str(self.process_id), error=repr(error))
-            return
-        if gone:
-            await asyncio.to_thread(remove, self._journal.folder)
-
-    async def _tend(self) -> None:
-        self._journal.tidy()
-        await self.leases.tend()
 
     def _flushed(self, ended: EndedCall) -> None:
         self.calls.flushed(ended)
@@ -115,5 +117,5 @@ class ProcessBooks:
 def abandoned_calls(database: Database, journals: Path, clock: Clock, new_id: NewId) -> InterruptedCalls:
     """What settles the calls of dead processes, as the keeper."""
     return InterruptedCalls(
-        Meter(database), Flusher(database, clock, new_id, lambda _: None, role=Role.KEEPER), journals
+        database, Meter(database), Flusher(database, clock, new_id, lambda _: None, role=Role.KEEPER), journals
     )

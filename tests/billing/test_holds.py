@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import cast
 
 import asyncpg
 import pytest
@@ -16,8 +17,9 @@ from server.billing.verify import verify
 from server.foundation.ids import uuid7
 from server.models.prices import TokenCounts
 from server.rpc.errors import InternalError
-from server.storage.database import Role
+from server.storage.database import Database, Role
 from tests.billing.books import FAR, MODEL, Books
+from tests.usage.processes import FaultyDatabase
 
 
 async def test_a_call_holds_its_worst_case_and_pays_what_it_cost(books: Books) -> None:
@@ -338,3 +340,22 @@ async def test_transfers_do_not_change_even_for_the_owner(books: Books) -> None:
     for attempt in ("UPDATE ledger_transfer SET amount = 1", "DELETE FROM ledger_transfer", "TRUNCATE ledger_transfer"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
             await books.owner.execute(attempt)
+
+
+async def test_a_hold_whose_answer_was_lost_does_not_stand_in_its_own_way(books: Books) -> None:
+    """The money is enough for one, and asked again the first of the two tries has it."""
+    org_id, call_id, now = await books.organization(promo=100), uuid7(), books.clock.now()
+    database = FaultyDatabase(books.database)
+    database.lost_answers = 1
+    holds = Holds(cast("Database", database), books.process_id)
+    hold = await holds.open(
+        org_id=org_id,
+        call_id=call_id,
+        model_id=MODEL,
+        amount=80,
+        expire_time=now + FAR,
+        detail=HoldDetail(MODEL, None, None, "req_test", False, now),
+    )
+    assert (hold.amount, holds.lost) == (80, {})
+    assert (await books.settle(hold, call_id, TokenCounts(input=80))).cost == 80
+    await books.assert_right()

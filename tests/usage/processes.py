@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from server.billing.holds import Hold, HoldDetail, Holds
 from server.billing.leases import Leases
-from server.billing.processes import RunningProcess
+from server.billing.processes import IN_DATABASE, ON_DISK, JournalKind, RunningProcess
 from server.billing.reaper import Reaper
 from server.billing.reservations import Reservations
 from server.foundation.ids import uuid7
@@ -21,7 +21,9 @@ from server.models.prices import TokenCounts
 from server.storage.database import Database, DatabaseUnavailableError, Role, Transaction
 from server.usage.call_book import CallBook
 from server.usage.flush import EndedCall, Flusher
-from server.usage.journal.writer import Journal, JournalFullError
+from server.usage.journal.port import JournalFullError
+from server.usage.journal.table import DatabaseJournal
+from server.usage.journal.writer import Journal
 from server.usage.metering import Meter, MeteredCall
 from server.usage.process_books import abandoned_calls
 from tests.billing.books import FAR, MODEL, Books
@@ -78,7 +80,7 @@ class Process:
     holds: Holds
     leases: Leases
     reservations: Reservations
-    journal: FaultyJournal
+    journal: FaultyJournal | DatabaseJournal
     flusher: Flusher
     calls: CallBook
 
@@ -99,7 +101,8 @@ class Process:
 
     async def die(self) -> None:
         """The kernel lets go of its lock; its journal stays as it was written."""
-        await self.journal.close()
+        if isinstance(self.journal, FaultyJournal):
+            await self.journal.close()
         self.row._release()
 
 
@@ -107,13 +110,17 @@ async def no_wait(_seconds: float) -> None:
     """Tests do not wait for what they bring about themselves."""
 
 
-async def start(books: Books, folder: Path, database: FaultyDatabase | None = None) -> Process:
+async def start(
+    books: Books, folder: Path, database: FaultyDatabase | None = None, *, in_database: bool = False
+) -> Process:
     """A process with its row, its lock and its journal."""
     reached = cast("Database", database) if database is not None else books.database
     process_id = uuid7()
-    journal = FaultyJournal(folder / "journal" / str(process_id))
+    files = folder / "journal" / str(process_id)
+    journal = DatabaseJournal(reached, process_id) if in_database else FaultyJournal(files)
     journal.start()
-    row = RunningProcess(reached, folder / "processes", process_id, journal.folder)
+    kind, path = (IN_DATABASE, None) if in_database else (ON_DISK, files)
+    row = RunningProcess(reached, folder / "processes", process_id, path, cast("JournalKind", kind))
     await row.start(books.clock.now())
     leases = Leases(reached, process_id, books.clock, uuid7)
 
@@ -122,7 +129,7 @@ async def start(books: Books, folder: Path, database: FaultyDatabase | None = No
 
     flusher = Flusher(reached, books.clock, uuid7, flushed, sleep=no_wait)
     calls = CallBook(Meter(reached, sleep=no_wait), flusher, journal, leases)
-    holds = Holds(reached, process_id, no_wait)
+    holds = Holds(reached, process_id, no_wait, leases.recall)
     return Process(books, row, holds, leases, Reservations(holds, leases), journal, flusher, calls)
 
 

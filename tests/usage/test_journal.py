@@ -17,9 +17,10 @@ import pytest
 import structlog
 
 from server.foundation.ids import uuid7
+from server.usage.journal.port import JournalFullError
 from server.usage.journal.reader import JournaledCall, read
 from server.usage.journal.records import Closed, Opened, Progressed, decode_all, encode
-from server.usage.journal.writer import Journal, JournalFullError, segments
+from server.usage.journal.writer import Journal, segments
 
 ORG = uuid7()
 

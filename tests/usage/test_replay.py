@@ -15,6 +15,7 @@ from server.foundation.ids import uuid7
 from server.models.prices import TokenCounts
 from server.storage.database import Database, DatabaseUnavailableError
 from server.usage.flush import EndedCall
+from server.usage.journal.writer import Journal
 from server.usage.process_books import ProcessBooks
 from tests.billing.books import FAR, MODEL, Books
 from tests.usage.processes import reap, start
@@ -98,6 +99,7 @@ async def test_a_journal_that_cannot_be_read_keeps_no_other_ones_money(books: Bo
     for process in (unreadable, other):
         await process.begin(org_id, 20)
         await process.die()
+    assert isinstance(unreadable.journal, Journal)
     segment = unreadable.journal.folder / "000001.journal"
     segment.unlink()
     segment.mkdir()
@@ -114,9 +116,8 @@ async def test_holds_of_their_own_are_settled_from_the_journal_too(books: Books,
     process = await start(books, folder)
     ended, streaming = [await process.begin(org_id, 100) for _ in range(2)]
     assert (ended[0].lease, streaming[0].lease) == (None, None)
-    await process.calls._journaled(
-        EndedCall(process.ended(ended[1], ended[2], org_id, TokenCounts(output=20)), None, "promo", 20, 0)
-    )
+    whole = process.ended(ended[1], ended[2], org_id, TokenCounts(output=20))
+    await process.calls._journaled(EndedCall(whole, None, "promo", 20, 0))
     process.calls.progress(streaming[2], 32, 0)
     await process.die()
     await reap(books, folder)

@@ -90,6 +90,17 @@ def encode(record: Record) -> bytes:
     return HEADER.pack(len(payload), zlib.crc32(payload)) + payload
 
 
+def payload_of(record: Record) -> bytes:
+    """The record without length and checksum, for where others keep those."""
+    return _encoder.encode(record)
+
+
+def record_of(payload: bytes) -> Record:
+    """The record again. Raises `msgspec.MsgspecError`."""
+    record: Record = _decoder.decode(payload)
+    return record
+
+
 def decode_all(content: bytes) -> Iterator[Record]:
     """Every whole record from the beginning. Ends at the first that is torn or damaged: what follows it was never
     acknowledged, because records are written in order."""

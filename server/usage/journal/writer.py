@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from server.usage.journal.disk import DiskWriter
+from server.usage.journal.port import JournalFullError
 from server.usage.journal.records import Closed, Opened, Progressed, encode
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
@@ -20,10 +21,6 @@ SEGMENT_BYTES: Final = 64 * 1024 * 1024
 _CLOSED: Final = -1
 
 _log = structlog.get_logger("journal")
-
-
-class JournalFullError(Exception):
-    """The disk takes no record: without one, no call is promised anything."""
 
 
 @dataclass(slots=True)
@@ -40,6 +37,8 @@ class _Call:
 
 class Journal:
     """The journal of one process, in a folder of its own: `000001.journal`, `000002.journal`, …"""
+
+    tend_seconds: Final = 1.0
 
     def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
         self._folder = folder
@@ -147,6 +146,14 @@ class Journal:
         while self._oldest < min(needed, self._segment):
             (self._folder / _name(self._oldest)).unlink(missing_ok=True)
             self._oldest += 1
+
+    async def tend(self) -> None:
+        """Removes segments that no call needs any more."""
+        self.tidy()
+
+    def remove(self) -> None:
+        """Removes the files and their folder."""
+        remove(self._folder)
 
     @property
     def waiting(self) -> int:
