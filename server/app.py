@@ -42,6 +42,7 @@ from server.chat.service import ChatService
 from server.config import VERSION, SettingsError
 from server.foundation import ids
 from server.foundation.clock import Clock
+from server.foundation.counting import WRITE_SECONDS, counting
 from server.keys import checker as key_checker
 from server.keys.service import KeyService
 from server.limits import rules
@@ -314,6 +315,7 @@ class Server:
     def _loops(self) -> list[Loop]:
         return [
             Loop("invalidation", 0.0, self._invalidations.run),
+            Loop("counting", WRITE_SECONDS, _write_counts),
             Loop("refresh", REFRESH_SECONDS, self._capabilities.refresh),
             Loop("refresh-terms", REFRESH_SECONDS, self._terms.refresh),
             Loop("key-uses", last_uses.FLUSH_SECONDS, self._capabilities.key_checker.uses.flush),
@@ -322,6 +324,10 @@ class Server:
             Loop("limits", TEND_SECONDS, self._limiter.tend),
             *self._books.loops(),
         ]
+
+
+async def _write_counts() -> None:
+    counting.write()
 
 
 def shared_loops(ground: Ground) -> list[Loop | SharedLoop]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client import Counter
 
+from server.foundation.counting import counting
 from server.models.prices import TokenCounts
 
 _ENDED: Final = Counter("tollbridge_chat_calls", "Admitted chat calls, by how they ended.", ["ending"])
@@ -22,11 +23,11 @@ _of_class: dict[str, Counter] = {}
 
 def count_call(ending: str, tokens: TokenCounts) -> None:
     """One admitted call that ended."""
-    _child(_ENDED, _of_ending, ending).inc()
+    counting.add(_child(_ENDED, _of_ending, ending))
     for name in _CLASSES:
         amount = getattr(tokens, name)
         if amount:
-            _child(_TOKENS, _of_class, name).inc(amount)
+            counting.add(_child(_TOKENS, _of_class, name), amount)
 
 
 def count_settle_failure() -> None:

@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 from prometheus_client import Counter, Histogram
 
+from server.foundation.counting import counting
 from server.rpc.context import CallContext
 from server.rpc.errors import ApiError
 
@@ -58,7 +59,7 @@ class CallLog:
         counter = self._counters.get((method, outcome))
         if counter is None:
             counter = self._counters[method, outcome] = CALLS.labels(method, outcome)
-        counter.inc()
+        counting.add(counter)
         histogram = self._histograms.get(method)
         if histogram is None:
             histogram = self._histograms[method] = SECONDS.labels(method)
