@@ -10,7 +10,7 @@ from typing import Final
 
 from bridge.caller import Refusal
 from bridge.http2 import status
-from bridge.http2.addresses import Address, resolve
+from bridge.http2.addresses import Address, authority, resolve
 from bridge.http2.call import GrpcCall
 from bridge.http2.connection import Connection
 from bridge.http2.dial import Dial, dial
@@ -205,7 +205,8 @@ class Channel:
             server.failed = "" if healthy else "the server says that it does not serve."
             self._changed()
 
-        watching = asyncio.create_task(serving(connection, tell), name="grpc-health")
+        named = self._how.certificate_name or authority(self._name)
+        watching = asyncio.create_task(serving(connection, named, self._how.tls is not None, tell), name="grpc-health")
         try:
             await asyncio.shield(connection.gone)
         finally:

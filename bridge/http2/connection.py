@@ -84,7 +84,9 @@ class Connection(asyncio.Protocol):
     @property
     def open_for_calls(self) -> bool:
         """Whether another call can be opened now."""
-        return not self._leaving and len(self._calls) < self._most_calls
+        if self._leaving or self._transport is None or self._transport.is_closing():
+            return False
+        return len(self._calls) < self._most_calls
 
     @property
     def calls(self) -> int:

@@ -19,9 +19,12 @@ _PAUSE: Final = 1.0
 _REQUEST: Final = health_pb2.HealthCheckRequest().SerializeToString()
 
 
-async def serving(connection: Connection, tell: Callable[[bool], None]) -> None:
-    """Tells whether the server says SERVING, whenever that changes; one without a health service serves."""
-    head = head_of(_PATH, "localhost", secure=False)
+async def serving(connection: Connection, named: str, secure: bool, tell: Callable[[bool], None]) -> None:
+    """Tells whether the server says SERVING, whenever that changes; one without a health service serves.
+
+    `named` and `secure` are what its calls name it, and whether they go over TLS.
+    """
+    head = head_of(_PATH, named, secure=secure)
     while True:
         call = GrpcCall(head, _REQUEST, health_pb2.HealthCheckResponse.FromString, whole=False)
         connection.open(call)

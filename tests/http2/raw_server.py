@@ -38,6 +38,8 @@ class Peer:
         self.number = number
         """How many connections came before."""
         self.decoder = hpack.Decoder()
+        self.health: dict[str, str] = {}
+        """The fields of the client's last question for health."""
 
     async def greet(self, *settings: tuple[int, int]) -> None:
         """Takes the client's preface, and speaks."""
@@ -58,6 +60,7 @@ class Peer:
             fields = dict(self.decoder.decode(frame.payload))
             if fields[":path"] != HEALTH:
                 return frame.stream, fields
+            self.health = fields
             self.end(frame.stream, "12", only=True)
 
     async def until(self, kind: int, stream: int | None = None) -> Frame:

@@ -47,7 +47,7 @@ async def test_a_call_says_what_grpc_wants_and_is_answered() -> None:
     async def play(peer: Peer) -> None:
         await peer.greet()
         stream, fields = await peer.next_call()
-        seen.append(fields)
+        seen.extend((fields, peer.health))
         body = await peer.until(frames.DATA)
         assert body.flags & frames.END_STREAM
         assert body.payload == b"\x00\x00\x00\x00\x03abc"
@@ -64,6 +64,7 @@ async def test_a_call_says_what_grpc_wants_and_is_answered() -> None:
         assert list(started.trailing_metadata()) == [("x-last", "2")]
     assert seen[0].items() >= {":method": "POST", ":path": "/s/M", "te": "trailers", ":scheme": "http"}.items()
     assert seen[0]["content-type"] == "application/grpc"
+    assert seen[1][":authority"].startswith("127.0.0.1:")
 
 
 def _head(*fields: tuple[str, str], ended: bool = True) -> Callable[[Peer, int], None]:
