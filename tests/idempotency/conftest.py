@@ -35,11 +35,9 @@ def orders() -> Iterator[Path]:
 
 @pytest.fixture(scope="package")
 def served(orders: Path) -> Iterator[Served]:
-    """The product with three workers."""
-    with (
-        scratch_folder() as folder,
-        running(folder, "--workers", "3", "--no-local-model", **{VARIABLE: str(orders)}) as product,
-    ):
+    """The product with three workers and a short grace."""
+    variables = {VARIABLE: str(orders), "TOLLBRIDGE_DRAIN_SECONDS": "1"}
+    with scratch_folder() as folder, running(folder, "--workers", "3", "--no-local-model", **variables) as product:
         yield product
 
 

@@ -14,11 +14,14 @@ import httpx2
 
 from cli.reach import reach
 from tests.idempotency.callers import Came
+from tests.rest.waiting import until
 from tests.support.provider_double import Request, Script
 from tests.support.served import Served
 from tests.support.tenants import Tenant
 
 IN_FLIGHT: Final = "idempotency_in_flight"
+TAKEN_BACK_SECONDS: Final = 40.0
+_AGAIN: Final = (IN_FLIGHT, "unavailable", "service_unavailable", "shutting_down", "overloaded")
 _LOOK_SECONDS: Final = 0.05
 _LOST: Final = (aiohttp.ClientError, ConnectionError)
 
@@ -33,6 +36,14 @@ def balance_of(served: Served, tenant: Tenant) -> tuple[Decimal, Decimal]:
     """Posted and reserved, in dollars."""
     told = _get(served, "/v1/billing/balance", tenant.token)
     return Decimal(str(told["balance"])), Decimal(str(told["reserved"]))
+
+
+async def settled(served: Served, tenant: Tenant, expected: Decimal, case: str) -> None:
+    """Returns when the tenant has so much left, and nothing reserved."""
+    try:
+        await until(lambda: balance_of(served, tenant) == (expected, Decimal(0)), TAKEN_BACK_SECONDS)
+    except TimeoutError:
+        assert balance_of(served, tenant) == (expected, Decimal(0)), case
 
 
 def _get(served: Served, path: str, token: str) -> dict[str, Any]:
@@ -72,7 +83,7 @@ async def retried(call: Callable[[], Awaitable[Came]], seconds: float = 30) -> C
                 came = await call()
             except _LOST:
                 came = None
-            if came is not None and came.reason not in (IN_FLIGHT, "unavailable", "service_unavailable"):
+            if came is not None and came.reason not in _AGAIN:
                 return came
             await asyncio.sleep(_LOOK_SECONDS)
 

@@ -16,7 +16,7 @@ from server.foundation.crash_points import CrashPoint, KeyedPoint
 from tests.chaos.books import verify
 from tests.idempotency.callers import CREATE_KEY, Came, Rest, ask
 from tests.idempotency.conftest import DieAt
-from tests.idempotency.counted import balance_of, keys_named, requests_of, retried, scripted
+from tests.idempotency.counted import balance_of, keys_named, requests_of, retried, scripted, settled
 from tests.rest.waiting import until
 from tests.support.provider_double import Script
 from tests.support.served import Served
@@ -24,13 +24,11 @@ from tests.support.tenants import Tenant, make_tenant
 
 CHAT_POINTS: tuple[CrashPoint | KeyedPoint, ...] = (
     "claimed",
-    "upstream sent",
     "mid-stream",
     "journal synced",
     "answered, not kept",
 )
 CHANGE_POINTS: tuple[KeyedPoint, ...] = ("claimed", "changed, not committed", "changed")
-TAKEN_BACK_SECONDS = 40.0
 MOST_TRIES = 40
 STORY = Script(tokens=12, interval=0.01)
 
@@ -41,14 +39,6 @@ async def first_try(call: Callable[[], Awaitable[Came]]) -> Came | None:
         return await call()
     except (aiohttp.ClientError, ConnectionError):
         return None
-
-
-async def settled(served: Served, tenant: Tenant, expected: Decimal, point: str) -> None:
-    """Returns when the tenant has so much left, and nothing reserved."""
-    try:
-        await until(lambda: balance_of(served, tenant) == (expected, Decimal(0)), TAKEN_BACK_SECONDS)
-    except TimeoutError:
-        assert balance_of(served, tenant) == (expected, Decimal(0)), point
 
 
 async def chat_until_one_dies(
