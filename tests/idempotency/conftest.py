@@ -36,7 +36,9 @@ def orders() -> Iterator[Path]:
 @pytest.fixture(scope="package")
 def served(orders: Path) -> Iterator[Served]:
     """The product with three workers and a short grace."""
-    variables = {VARIABLE: str(orders), "TOLLBRIDGE_DRAIN_SECONDS": "1"}
+    # No call is turned away because others use the machine.
+    patient = {"TOLLBRIDGE_SHED_AFTER_MILLISECONDS": "0"}
+    variables = {VARIABLE: str(orders), "TOLLBRIDGE_DRAIN_SECONDS": "1", **patient}
     with scratch_folder() as folder, running(folder, "--workers", "3", "--no-local-model", **variables) as product:
         yield product
 
