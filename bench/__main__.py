@@ -12,10 +12,12 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from bench import document
 from bench.accounts import KEYS, ORGANIZATIONS
 from bench.child import ProgramFailed
 from bench.native import BUILD, CompilerError
 from bench.peers import PEERS
+from bench.plots.charts import draw_all
 from bench.product import forget_settings
 from bench.runner import Plan, TooFewCores
 from bench.scenarios import SCENARIOS, Scenario, chosen
@@ -77,12 +79,22 @@ def main(
         bool, typer.Option("--overload", help="Instead: three times as many calls as can be served.")
     ] = False,
     books: Annotated[bool, typer.Option("--ledger", help="Instead: how fast calls come into the books.")] = False,
+    growth: Annotated[
+        bool, typer.Option("--growth", help="Instead: more organizations, keys, workers and usage rows, step by step.")
+    ] = False,
     usage: Annotated[bool, typer.Option("--usage", help="Instead: usage queries, on few rows and on --rows.")] = False,
     rows: Annotated[int, typer.Option(min=1_000, max=50_000_000, help="Usage rows to ask about.")] = MANY_ROWS,
     decisions: Annotated[bool, typer.Option("--limits", help="Instead: how fast limits are decided.")] = False,
+    draw: Annotated[
+        Path | None, typer.Option(help="Instead: draw the figures of the JSON file into this folder.")
+    ] = None,
     json_file: Annotated[Path, typer.Option("--json", help="Where all figures go as JSON.")] = BUILD / "last.json",
 ) -> None:
     """Measure speed and memory against a provider double, beside a bare proxy."""
+    if draw is not None:
+        for path in draw_all(document.read(json_file), draw):
+            print(path)
+        return
     forget_settings()
     plan = Plan(
         scenarios=_scenarios(only or []),
@@ -108,6 +120,8 @@ def main(
                 session.workers(workers)
             elif decisions:
                 session.limits()
+            elif growth:
+                session.growth(rows)
             elif usage:
                 session.usage(FEW_ROWS)
                 session.usage(rows)

@@ -29,6 +29,8 @@ from bench.targets import (
 )
 from bench.workload import chat_bodies, write_lines
 
+PATIENCE: Final = 3.0
+"""How many times longer other gateways may warm up: some load half of themselves at the first call."""
 QUIET_LOAD_AVERAGE: Final = 0.3
 """Of the last minute; above it the run says that the machine was not idle."""
 
@@ -168,6 +170,8 @@ def measure_target(
 ) -> Measurement:
     """Sends one kind of traffic to one target; `rate` as `http_load` takes it. Raises CompilerError, ProgramFailed."""
     log, warm_up = folder / "load.log", plan.warm_up if scenario.warm_up is None else scenario.warm_up
+    if target.foreign:
+        warm_up *= PATIENCE
     if scenario.grpc:
         command = [sys.executable, "-m", "bench.grpc_streams", "--port", str(target.grpc_port)]
         command += ["--keys", str(target.keys), "--connections", str(scenario.connections)]

@@ -11,7 +11,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from bench import document, figures, ledger, limits, overload, report, runner, workers
+from bench import document, figures, growth, ledger, limits, overload, report, runner, workers
 from bench.figures import Figure
 from bench.runner import Plan, two_cores
 from bench.usage import measure as usage
@@ -104,6 +104,15 @@ class Session:
                     self.slowness,
                 )
             )
+
+    def growth(self, rows: int) -> None:
+        """What a call costs, and what usage queries take, as more and more stands in the database."""
+        self._on_all_cores()
+        points = growth.measure(self.plan, self.folder, self.progress)
+        self._say(point.line() for point in points)
+        self.sections["growth"] = growth.to_json(points)
+        self.usage(usage.FEW_ROWS)
+        self.usage(rows)
 
     def workers(self, count: int) -> None:
         """Several workers beside one, and one of them killed."""

@@ -41,6 +41,8 @@ class Target:
     parts: Split | None = None
     """The two processes of a split, which have no supervisor."""
     notes: tuple[str, ...] = ()
+    data_dir: Path = Path()
+    """Where a Tollbridge keeps its data."""
     foreign: bool = False
     """Another's gateway, whose failures are told and end nothing."""
     models: Mapping[str, str] = field(default_factory=dict)
@@ -105,6 +107,7 @@ def tollbridge(
             grpc_port=started.grpc_port,
             notes=(f"{keys:,} keys of {organizations:,} organizations",),
             models=MODELS,
+            data_dir=started.data_dir,
         )
 
 

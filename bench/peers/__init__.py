@@ -15,8 +15,8 @@ from bench.child import ProgramFailed
 from bench.peers import litellm, portkey
 from bench.targets import Target, made_up_keys
 
-Peer = Callable[[Path, Mapping[str, int], Path, int], AbstractContextManager[Target]]
-"""Installs and starts a gateway: folder, the double's ports by pace, keys, core. Raises ProgramFailed."""
+Peer = Callable[[Path, Mapping[str, int], int], AbstractContextManager[Target]]
+"""Installs and starts a gateway: folder, the double's ports by pace, core. Raises ProgramFailed."""
 
 PEERS: Final[Mapping[str, Peer]] = {litellm.NAME: litellm.started, portkey.NAME: portkey.started}
 
@@ -36,7 +36,7 @@ def start(
         own = folder / name.replace("'", "").replace(" ", "-").lower()
         own.mkdir()
         try:
-            yield stack.enter_context(PEERS[name](own, ports, made_up_keys(folder), core))
+            yield stack.enter_context(PEERS[name](own, ports, core))
         except ProgramFailed as failure:
             why = " / ".join(str(failure).splitlines()[-3:])
             yield Target(name, {}, made_up_keys(folder), foreign=True, notes=(f"{name} is left out: {why}",))

@@ -1,4 +1,4 @@
-"""LiteLLM's proxy, as its documentation starts it: one worker, no database, so no keys of its own and no usage."""
+"""LiteLLM's proxy, as its documentation starts it: one worker, one key for all, no database and so no usage."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from bench.child import running
 from bench.peers.scratch import free_port, install, wait_until_ready
 from bench.scenarios import MODELS, PACES
 from bench.targets import Target
-from bench.workload import MODEL
+from bench.workload import MODEL, write_lines
 
 NAME: Final = "LiteLLM"
 PACKAGE: Final = "litellm[proxy]==1.106.2"
+_MASTER_KEY: Final = "sk-bench-3f9c1d7e5a2b4860917263544f0e8d6c"
+"""It does not start without one."""
 
 
 @contextmanager
-def started(folder: Path, ports: Mapping[str, int], keys: Path, core: int) -> Iterator[Target]:
+def started(folder: Path, ports: Mapping[str, int], core: int) -> Iterator[Target]:
     """Installs it with pip and starts it. Raises ProgramFailed."""
     environment = folder / "environment"
     install([sys.executable, "-m", "venv", environment])
@@ -38,7 +40,7 @@ def started(folder: Path, ports: Mapping[str, int], keys: Path, core: int) -> It
         str(port),
     ]
     # It would else fetch a table of prices from elsewhere while it starts.
-    settings = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
+    settings = {"LITELLM_MASTER_KEY": _MASTER_KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
     with (
         log.open("wb") as output,
         running(
@@ -50,6 +52,7 @@ def started(folder: Path, ports: Mapping[str, int], keys: Path, core: int) -> It
         ) as process,
     ):
         wait_until_ready(process, port, "/health/liveliness", log)
+        keys = write_lines(folder / "keys", [_MASTER_KEY])
         yield Target(NAME, dict.fromkeys(PACES, port), keys, root=process.pid, foreign=True, models=MODELS)
 
 
