@@ -133,16 +133,16 @@ class ChatCall:
             self._silence(error)
             raise
         passing("mid-stream")
-        await self._before_handing_over()
-        return payloads
-
-    async def _before_handing_over(self) -> None:
-        """Nothing is handed over that a crash would make us forget, and the end of it only once it is safe."""
         self._progress.note()
         if self._tally.done:
-            passing("last byte")
-            await self._settle(COMPLETE, _OK)
-            passing("settled before answer")
+            await self._before_the_end()
+        return payloads
+
+    async def _before_the_end(self) -> None:
+        """Nothing is handed over that a crash would make us forget, and the end of it only once it is safe."""
+        passing("last byte")
+        await self._settle(COMPLETE, _OK)
+        passing("settled before answer")
 
     @property
     def _found(self) -> CallableModel:
@@ -191,7 +191,9 @@ class ChatCall:
         self._stream = self._open_stream(model, admitted, self._upstream)
         self._first = await self._stream.read()
         passing("first byte")
-        await self._before_handing_over()
+        self._progress.note()
+        if self._tally.done:
+            await self._before_the_end()
 
     def _silence(self, error: BaseException) -> None:
         if self._model is not None and self._model.profile is not None:

@@ -44,6 +44,8 @@ class EventSplitter:
 
         A payload of several lines keeps them joined by a line feed. Raises `EventTooLargeError`.
         """
+        if self._started and not self._rest and _is_one_event(data) and not self._after_return:
+            return [data[len(_FRAME) : -len(_END)]]
         if b"\r" in data or self._after_return:
             data = self._normalise(data)
         if not self._started:
@@ -68,6 +70,13 @@ class EventSplitter:
 def frame(payload: bytes) -> bytes:
     """The event of one payload, which has no line feeds."""
     return b"data: %b\n\n" % payload
+
+
+def _is_one_event(data: bytes) -> bool:
+    """Whether it is one event of one line, as most providers send them: then there is nothing to split."""
+    if len(data) > MAX_EVENT_BYTES or not (data.startswith(_FRAME) and data.endswith(_END)):
+        return False
+    return data.count(b"\n") == len(_END) and b"\r" not in data
 
 
 def _payload(event: bytes) -> bytes | None:

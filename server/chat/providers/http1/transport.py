@@ -6,8 +6,8 @@ import asyncio
 import math
 import os
 import ssl
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final
 
 from server.chat.providers.http1.address import Origin
 from server.chat.providers.http1.connection import Connection
@@ -182,11 +182,11 @@ class PooledResponse:
                 self._headers[name] = f"{self._headers[name]}, {value}" if name in self._headers else value
         return self._headers
 
-    async def read(self) -> bytes:
+    def read(self) -> Coroutine[Any, Any, bytes]:
         """As `Response.read`."""
         if self._connection is None:
             raise TransportError("closed by us")
-        return await self._connection.read(self._idle_seconds)
+        return self._connection.read(self._idle_seconds)
 
     async def read_all(self, limit: int) -> bytes:
         """As `Response.read_all`."""
