@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -10,6 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+import structlog
 
 from server.billing.processes import JournalUnsafeError, RunningProcess, lock_path
 from server.foundation import volumes
@@ -19,6 +22,7 @@ from server.rpc.errors import UnavailableError
 from server.storage.database import DatabaseUnavailableError
 from server.usage import call_book
 from server.usage.flush import EndedCall
+from server.usage.journal.writer import Journal
 from server.usage.process_books import ProcessBooks
 from tests.billing.books import Books
 from tests.usage.processes import PROMPT, FaultyDatabase, Process, reap, start
@@ -307,3 +311,50 @@ async def test_who_is_alone_or_shares_a_volume_need_not_say_where(books: Books, 
     process = RunningProcess(books.database, tmp_path, uuid7(), tmp_path / "journal")
     await process.start(books.clock.now())
     assert await process.stop()
+
+
+async def test_a_disk_that_stalls_holds_up_no_end_and_loses_none(
+    books: Books, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    org_id = await books.organization(promo=100_000)
+    process = await start(books, tmp_path)
+    journal = process.journal
+    assert isinstance(journal, Journal)
+    disk = journal._disk
+    assert disk is not None
+    first, second = [await process.begin(org_id, 100) for _ in range(2)]
+    stalling, goes_on, answered = threading.Event(), threading.Event(), asyncio.Event()
+    fdatasync = os.fdatasync
+
+    def stall(file: int) -> None:
+        stalling.set()
+        goes_on.wait(60)
+        fdatasync(file)
+
+    monkeypatch.setattr(os, "fdatasync", stall)
+    async with flushing(process):
+        end = process.ended(first[1], first[2], org_id, TOKENS)
+        waiting = asyncio.ensure_future(process.calls.settle(first[0], end))
+        await asyncio.to_thread(stalling.wait, 60)
+        await journal.tend()
+        assert not disk.stalled
+        disk._since -= 2
+        with structlog.testing.capture_logs():
+            await journal.tend()
+            assert (await waiting).cost == 20
+            with pytest.raises(UnavailableError):
+                await process.begin(org_id, 100)
+            await process.calls.settle(second[0], process.ended(second[1], second[2], org_id, TOKENS))
+        assert await rows(books) == {first[2]: ("complete", 20), second[2]: ("complete", 20)}
+
+        goes_on.set()
+        disk.when_synced(lambda _: answered.set())
+        await answered.wait()
+        third = await process.begin(org_id, 100)
+        await process.calls.settle(third[0], process.ended(third[1], third[2], org_id, TOKENS))
+        assert process.calls.is_safe(third[2])
+    await process.die()
+    await reap(books, tmp_path)
+    assert (await books.balance(org_id)).posted == 100_000 - 3 * 20
+    assert await books.count("usage_event") == 3
+    await books.assert_right()

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 Told = Callable[[OSError | None], None]
 """Hears that what was written is on the disk, or why it is not."""
 
 
+STALL_SECONDS: Final = 1.0
+"""A disk that takes longer is not waited for."""
+
+
 class _Work(NamedTuple):
     files: Sequence[int]
-    told: Sequence[Told]
     last: bool
 
 
@@ -31,7 +35,12 @@ class DiskWriter:
         self._waiting: list[Told] = []
         self._files: list[int] = []
         """The file that is written to, last; before it, those that it followed and that are not closed yet."""
+        self._told: Sequence[Told] = ()
+        """Who waits for what the disk does now."""
         self._busy = False
+        self._since = 0.0
+        self.stalled = False
+        """Whether the disk has not answered for a second: nobody should wait for it."""
         self._work: SimpleQueue[_Work] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -48,6 +57,14 @@ class DiskWriter:
         if not self._busy:
             self._begin()
 
+    def watch(self) -> None:
+        """Tells those who wait once the disk stalls. To be called every half second."""
+        if not self._busy or self._loop.time() - self._since < STALL_SECONDS:
+            return
+        self.stalled = True
+        told, self._told, self._waiting = [*self._told, *self._waiting], (), []
+        self._answer(told, OSError(errno.ETIMEDOUT, f"the disk has not answered for {STALL_SECONDS:g} s"))
+
     async def close(self) -> None:
         """Brings everything to the disk, closes the files and ends the thread. Nothing may be written any more."""
         self._busy = True
@@ -59,22 +76,26 @@ class DiskWriter:
         self._hand_over(last=False)
 
     def _hand_over(self, *, last: bool) -> None:
-        told, self._waiting = self._waiting, []
+        self._told, self._waiting, self._since = self._waiting, [], self._loop.time()
         files, self._files = self._files, [] if last else self._files[-1:]
-        self._work.put(_Work(files, told, last))
+        self._work.put(_Work(files, last))
 
     def _run(self) -> None:
         last = False
         while not last:
-            files, told, last = self._work.get()
+            files, last = self._work.get()
             error = _sync(files, close_last=last)
-            self._loop.call_soon_threadsafe(self._tell, told, error)
+            self._loop.call_soon_threadsafe(self._tell, error)
 
-    def _tell(self, told: Sequence[Told], error: OSError | None) -> None:
-        self._busy = False
+    def _tell(self, error: OSError | None) -> None:
+        told, self._told = self._told, ()
+        self._busy = self.stalled = False
         # Those who came meanwhile first: the disk works while the others go on.
         if self._waiting or len(self._files) > 1:
             self._begin()
+        self._answer(told, error)
+
+    def _answer(self, told: Sequence[Told], error: OSError | None) -> None:
         for tell in told:
             try:
                 tell(error)

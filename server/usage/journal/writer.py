@@ -38,7 +38,7 @@ class _Call:
 class Journal:
     """The journal of one process, in a folder of its own: `000001.journal`, `000002.journal`, …"""
 
-    tend_seconds: Final = 1.0
+    tend_seconds: Final = 0.5
 
     def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
         self._folder = folder
@@ -148,7 +148,9 @@ class Journal:
             self._oldest += 1
 
     async def tend(self) -> None:
-        """Removes segments that no call needs any more."""
+        """Removes segments that no call needs any more, and looks whether the disk answers."""
+        if self._disk is not None:
+            self._disk.watch()
         self.tidy()
 
     def remove(self) -> None:
@@ -170,6 +172,8 @@ class Journal:
     def _check_open(self) -> None:
         if self._file == _CLOSED:
             raise JournalFullError("the journal is closed")
+        if self._disk is not None and self._disk.stalled:
+            raise JournalFullError("the disk of the journal does not answer")
 
     def _write(self, content: bytes) -> None:
         self._check_open()
