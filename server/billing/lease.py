@@ -43,6 +43,8 @@ class Lease:
     admitted: int = 0
     """Worst cases of all calls since `since`."""
     since: float = 0.0
+    lost: float = 0.0
+    """When the answer to a change was lost last: the database may keep more than is known here. 0: never."""
     largest: int = 0
     """The largest worst case so far."""
 
@@ -78,6 +80,11 @@ class Lease:
     def is_over(self) -> bool:
         """Whether no call stands against it any more, running or unsettled."""
         return self.taken == 0 and self.owed == 0
+
+    @property
+    def known(self) -> int:
+        """All that stands against it or is free."""
+        return self.free + self.taken + self.owed
 
     @property
     def available(self) -> int:

@@ -20,6 +20,9 @@ _OPEN: Final = "SELECT * FROM ledger_lease_open($1, $2, $3, $4, $5, $6, $7, $8)"
 # Grows, shrinks or ends a lease.
 _RESIZE: Final = "SELECT * FROM ledger_lease_resize($1, $2, $3, $4, $5, $6)"
 
+# Gives back what a lease has beyond what its holder knows of.
+_TRIM: Final = "SELECT ledger_lease_trim($1, $2, $3, $4, $5) AS beyond"
+
 # Ends a lease whose time is over, whoever holds it.
 _LAPSE: Final = "SELECT ledger_lease_lapse($1, $2, $3)"
 
@@ -48,6 +51,13 @@ async def resize(transaction: Transaction, timeout: float, *arguments: object) -
     """Runs ledger_lease_resize; arguments in its order. Raises TimeoutError after `timeout` seconds."""
     row = await transaction.fetchrow(_RESIZE, *arguments, timeout=timeout)
     assert row is not None, "a function with OUT parameters answers one row"
+    return row
+
+
+async def trim(transaction: Transaction, timeout: float, *arguments: object) -> asyncpg.Record:
+    """Runs ledger_lease_trim; arguments in its order. Raises TimeoutError after `timeout` seconds."""
+    row = await transaction.fetchrow(_TRIM, *arguments, timeout=timeout)
+    assert row is not None, "a function answers one row"
     return row
 
 

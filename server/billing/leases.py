@@ -45,6 +45,8 @@ _PATIENCE_SECONDS: Final = 1.5
 """A caller that got no lease within this time has none left to wait for a hold."""
 _STRAY: Final = timedelta(seconds=30)
 """Rows of ours that memory does not know, because their answer was lost, are closed at this age."""
+_LATE_SECONDS: Final = 15.0
+"""A statement whose answer was lost has ended by then: PostgreSQL ends each of ours after eleven."""
 _MOST: Final = 2**56
 """Nano-dollars beyond which a call is not leased for: no balance has them."""
 _FAILURES: Final = (DatabaseUnavailableError, *LOST_RACES)
@@ -122,7 +124,9 @@ class Leases:
         for lease in list(self._all.values()):
             if lease.id in self._changes:
                 continue
-            if now >= lease.good_until or now - lease.used > _IDLE_SECONDS:
+            if lease.lost and now - lease.lost > _LATE_SECONDS:
+                await self._track(lease.id, asyncio.ensure_future(self._trim(lease)))
+            elif now >= lease.good_until or now - lease.used > _IDLE_SECONDS:
                 await self._retire(lease)
             elif now > lease.good_until - _RENEW_SECONDS:
                 _ = self._begin_renewal(lease)
@@ -216,6 +220,7 @@ class Leases:
         try:
             await self._renew(lease, amount)
         except _FAILURES as error:
+            lease.lost = self._clock.monotonic()
             _log.debug("a lease was not renewed", org=str(lease.org_id), error=repr(error))
 
     async def _renew(self, lease: Lease, amount: int) -> None:
@@ -236,6 +241,21 @@ class Leases:
         lease.good_until = before + seconds - _SKEW_SECONDS
         metrics.count_renewal()
 
+    async def _trim(self, lease: Lease) -> None:
+        """Gives back what the database keeps beyond what is known here, after the answer to a change was lost."""
+        step, lost = self._new_id(), lease.lost
+        void, pending = (transfer_ids.lease_id(lease.org_id, step, kind) for kind in ("void", "pending"))
+        try:
+            await self._ask(lease_store.trim, lease.org_id, lease.id, void, pending, lease.known)
+        except _FAILURES as error:
+            lease.lost = self._clock.monotonic()
+            _log.debug("a lease was not trimmed", org=str(lease.org_id), error=repr(error))
+            return
+        if lease.lost == lost:
+            lease.lost = 0.0
+        if self._current.get((lease.org_id, lease.scope)) is not lease:
+            await self._give_back(lease)
+
     async def _retire(self, lease: Lease) -> None:
         """Admits nothing more against the lease and gives back what is free; all of it once nothing stands on it."""
         if self._current.get((lease.org_id, lease.scope)) is lease:
@@ -254,6 +274,7 @@ class Leases:
         try:
             row = await self._resize(lease.org_id, lease.id, lease_store.EVERYTHING if over else -free, 0.0)
         except _FAILURES as error:
+            lease.lost = self._clock.monotonic()
             _log.debug("a lease was not given back", org=str(lease.org_id), error=repr(error))
             return
         if row is None or over:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -17,8 +17,9 @@ from server.billing.reservations import Recalls, Reservations
 from server.foundation.ids import uuid7
 from server.rpc.errors import UnavailableError
 from server.storage import invalidation
-from server.storage.database import Role
+from server.storage.database import Database, Role
 from tests.billing.books import DOLLAR, FAR, MODEL, Books
+from tests.usage.processes import FaultyDatabase
 
 
 @dataclass(slots=True)
@@ -384,3 +385,30 @@ async def test_recalls_are_announced_once_a_second(books: Books) -> None:
 
 async def _nobody() -> None:
     """There is no other process."""
+
+
+async def test_what_a_lost_answer_left_reserved_is_given_back(books: Books) -> None:
+    """The lease grew in the database and not in memory, or was to shrink and did not."""
+    org_id = await books.organization(promo=100_000)
+    database = FaultyDatabase(books.database)
+    leases = Leases(cast("Database", database), books.process_id, books.clock, uuid7)
+    lease = await leases.grant(org_id, MODEL, 10)
+    assert lease is not None
+    for _ in range(15):
+        assert leases.take(org_id, MODEL, 10) is not None
+    while leases._changes:
+        await asyncio.wait(leases._changes.values())
+    database.lost_answers = 1
+    await leases._renew_quietly(lease, 500)
+    rest = "SELECT amount - drawn FROM spend_lease"
+    assert await books.owner.fetchval(rest) > lease.known
+
+    await leases.tend()
+    assert await books.owner.fetchval(rest) > lease.known, "the statement may be under way"
+    books.clock.elapsed += 16
+    lease.used = lease.opened + 16
+    await leases.tend()
+    assert await books.owner.fetchval(rest) == lease.known
+    assert lease.lost == 0.0
+    assert leases.take(org_id, MODEL, 10) is lease
+    await books.assert_right()
