@@ -13,7 +13,7 @@ from bridge import transcode
 from bridge.body import check_content_type, parse_content_type, read_body
 from bridge.caller import NO_MESSAGE, Call, Caller, Metadata, Refusal, Reply
 from bridge.catalog import Binding, Method
-from bridge.errors import BridgeError, InternalError
+from bridge.errors import BridgeError, CredentialInvalid, CredentialMissing, InternalError
 from bridge.event_stream import EventStream
 from bridge.exchange import Exchange
 from bridge.http.answer import Answer
@@ -24,6 +24,7 @@ from bridge.stream_form import StreamForm, raw_form
 
 _logger = logging.getLogger(__name__)
 _INVALID_ARGUMENT = 3
+_RESOURCE_EXHAUSTED = 8
 _EVENT_STREAM_TYPE = "text/event-stream"
 _BYTES_OFF_LOOP = 256 * 1024
 """From this size on JSON is read in a thread, so that other calls go on meanwhile."""
@@ -58,12 +59,17 @@ class Endpoint:
         exchange.label = self.method.full_name
         # The credential is looked for before anything of the body is read.
         crossing = self._policy.crossing
-        metadata = crossing.request_metadata(exchange.request, self._wants_credential)
+        try:
+            metadata = crossing.request_metadata(exchange.request, self._wants_credential)
+        except (CredentialMissing, CredentialInvalid):
+            if self._policy.own_ways:
+                await self._count_stranger(exchange)
+            raise
         timeout = crossing.timeout(exchange.request, self._settings.call_timeout)
         try:
             request = await self._read_request(exchange, variables)
         except BridgeError as error:
-            if self._policy.own_ways and self._wants_credential and not error.closes:
+            if self._policy.own_ways and not error.closes:
                 await self._check_caller(exchange, metadata)
             raise
         call = Call(self.method.rpc_path, request, metadata, exchange.origin, timeout)
@@ -90,6 +96,18 @@ class Endpoint:
             await reply.read()
         except Refusal as refusal:
             if refusal.code != _INVALID_ARGUMENT:
+                raise
+        finally:
+            await reply.aclose()
+
+    async def _count_stranger(self, exchange: Exchange) -> None:
+        """Raises `Refusal` where the server has heard too often from this address without a valid credential."""
+        call = Call(self.method.rpc_path, NO_MESSAGE, (), exchange.origin, self._settings.call_timeout)
+        reply = self._caller.call(call)
+        try:
+            await reply.read()
+        except Refusal as refusal:
+            if refusal.code == _RESOURCE_EXHAUSTED:
                 raise
         finally:
             await reply.aclose()

@@ -249,7 +249,7 @@ class Server:
             BillingService(
                 database, clock, paginator, Adjustments(database, clock, ground.new_id), self._books.calls.flush
             ),
-            UsageService(database, paginator, self._reports, self._books.calls.flush),
+            UsageService(database, paginator, self._reports, self._books.calls.flush, self._standings.of_plan),
             ChatService(self._chat_calls),
         ]
         names = [PlatformService.NAME, *(getattr(servicer, "NAME", "") for servicer in servicers)]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from server.limits.headers import headers_of
-from server.limits.limits import LimitState, Unit
+from server.limits.limits import LimitState, Per, Unit
 from server.rpc.errors import ApiError, QuotaViolation
 from tollbridge.errors.v1.error_reason_pb2 import ErrorReason
+
+_A: Final = {per: "an" if per is Per.HOUR else "a" for per in Per}
 
 
 class LimitExceededError(ApiError):
@@ -19,10 +23,12 @@ class LimitExceededError(ApiError):
         """`state` is the limit that refuses, `states` where all of the call's limits stand, `asked` the units that
         were asked of it. `retry_after` is None where it never admits so many."""
         limit = state.limit
-        what = "calls at once" if limit.unit is Unit.CONCURRENCY else f"{limit.unit} a {limit.per}"
-        text = f"The {limit.scope}'s limit of {limit.allowance} {what} is reached"
+        what = "calls at once" if limit.per is None else f"{limit.unit} {_A[limit.per]} {limit.per}"
+        text = f"The {limit.scope}'s limit of {limit.allowance:,} {what} is reached"
+        if limit.unit is Unit.TOKENS:
+            text = f"{text}: {state.remaining:,} are left, and the call needs {asked:,}"
         super().__init__(
-            f"{text}; {state.remaining} are left and {asked} were asked for.",
+            f"{text}.",
             metadata={
                 "scope": limit.scope.value,
                 "unit": limit.unit.value,

@@ -20,14 +20,15 @@ WHERE org_id = $1 AND start_time >= $2 AND start_time < $3
   AND ($4::uuid IS NULL OR key_id = $4) AND ($5::text IS NULL OR model_id = $5)
 """
 
-# The same of one person's calls, which have no buckets of their own. The id bounds leave out other months; a call's id
-# is as old as the call.
+# The same of one person's calls and those of the keys that they made, which have no buckets of their own. The id bounds
+# leave out other months; a call's id is as old as the call.
 _SUM_PERSON: Final = """
 SELECT count(*) AS requests,
        coalesce(sum(input_tokens + cache_read_tokens + cache_write_tokens + output_tokens + reasoning_tokens), 0)
            ::bigint AS tokens
 FROM usage_event
-WHERE org_id = $1 AND create_time >= $2 AND create_time < $3 AND user_id = $4 AND id >= $5 AND id < $6
+WHERE org_id = $1 AND create_time >= $2 AND create_time < $3 AND id >= $5 AND id < $6
+  AND (user_id = $4 OR key_id IN (SELECT id FROM api_key WHERE org_id = $1 AND creator_user_id = $4))
 """
 
 

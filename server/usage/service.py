@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -19,6 +19,7 @@ from server.usage import events, totals
 from server.usage.events import EventFilter
 from server.usage.reports import UsageReports
 from server.usage.totals import Period
+from tollbridge.plans.v1.plan_pb2 import LimitStanding
 from tollbridge.usage.v1 import usage_service_pb2 as pb
 
 _DAYS: Final = (30, 366)
@@ -36,9 +37,12 @@ class UsageService:
         paginator: Paginator,
         reports: UsageReports,
         catch_up: Callable[[], Awaitable[None]],
+        standings: Callable[[UUID], Awaitable[Iterable[LimitStanding]]],
     ) -> None:
-        """`catch_up` brings calls that ended in this process into the database."""
+        """`catch_up` brings calls that ended in this process into the database; `standings` tells how the limits of an
+        organization's plan stand."""
         self._catch_up = catch_up
+        self._standings = standings
         self._database = database
         self._paginator = paginator
         self._reports = reports
@@ -56,6 +60,7 @@ class UsageService:
             requests_left_today=current.requests_left,
             tokens_left_today=current.tokens_left,
             time_zone=current.time_zone,
+            standings=await self._standings(context.principal.org_id),
         )
 
     async def list_daily_usage(

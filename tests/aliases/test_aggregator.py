@@ -37,7 +37,7 @@ async def test_a_company_registers_and_signs_in(wire: Wire) -> None:
 
 
 async def test_only_the_platform_credits_and_every_movement_sums(wire: Wire, served: Served) -> None:
-    tenant = make_tenant(served)
+    tenant = make_tenant(served, plan="unlimited")
     credit = {"amount": 100.0, "operation": "CREDIT", "organization_id": tenant.organization_id}
     assert (await wire.send(f"POST {BALANCE}", credit, tenant.token)).status == 403
     assert (await wire.send(f"POST {BALANCE}", credit)).status == 401
@@ -57,7 +57,7 @@ async def test_only_the_platform_credits_and_every_movement_sums(wire: Wire, ser
 
 
 async def test_an_empty_balance_is_402(wire: Wire, served: Served) -> None:
-    tenant = make_tenant(served)
+    tenant = make_tenant(served, plan="unlimited")
     refused = await wire.send(CHAT, {"model": "gpt-4o-mini", "messages": HELLO}, tenant.key)
     assert (refused.status, refused.json["error"]["code"]) == (402, "insufficient_quota")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -110,13 +111,44 @@ async def test_usage_that_was_asked_for_comes_with_the_rest(wire: Wire, served: 
     assert [chunk for chunk in chunks if "usage_info" in chunk] == [chunks[-1]]
 
 
-async def test_the_price_is_that_of_the_canonical_route(wire: Wire, served: Served, tenant: Tenant) -> None:
+async def test_the_daily_plan_bounds_requests_and_tells_when_it_resets(
+    wire: Wire, served: Served, tenant: Tenant
+) -> None:
+    served.provider.when("gpt-4o-mini", Script(tokens=1, prompt_tokens=9))
+    body = {"model": "gpt-4o-mini", "messages": HELLO, "max_tokens": 1}
+    for left in reversed(range(10)):
+        answer = await wire.send(CHAT, body, tenant.key)
+        assert (answer.status, answer.headers["x-ratelimit-remaining-requests"]) == (200, str(left))
+    refused = await wire.send(CHAT, body, tenant.key)
+    assert refused.status == 429
+    assert 0 < float(refused.headers["Retry-After"]) <= 86_400
+    usage = await wire.ok("GET /api/v1/chat/usage", key=tenant.key)
+    assert (usage["requests_remaining"], usage["tokens_remaining"]) == (0, 900)
+    limits = await wire.ok("GET /v1/limits", key=tenant.key)
+    tightest = limits["standings"][0]
+    assert (tightest["name"], tightest["remaining"]) == ("requests_per_day", 0)
+    resets = datetime.fromisoformat(tightest["reset_time"])
+    assert abs(resets - datetime.fromisoformat(usage["resets_at"])) < timedelta(seconds=2)
+
+
+async def test_a_request_without_a_maximum_gets_what_is_left(wire: Wire, served: Served, tenant: Tenant) -> None:
+    served.provider.next(Script(tokens=2000, prompt_tokens=10))
+    answer = await wire.send(CHAT, {"model": "gpt-4o-mini", "messages": HELLO}, tenant.key)
+    assert answer.status == 200
+    assert answer.json["choices"][0]["finish_reason"] == "length"
+    assert 0 <= answer.json["usage_info"]["tokens_remaining"] < 1000
+    assert int(answer.headers["x-tollbridge-max-tokens-clamped"]) < 1000
+
+
+async def test_the_price_is_that_of_the_canonical_route(wire: Wire, served: Served) -> None:
+    tenant = make_tenant(served, "10", plan="unlimited")
     served.provider.next(Script(tokens=7, prompt_tokens=11), Script(tokens=7, prompt_tokens=11))
     body = {"model": "gpt-4o-mini", "messages": HELLO}
     for call in (CHAT, "POST /v1/chat/completions"):
         await wire.ok(call, body, tenant.key)
     events = (await wire.ok("GET /api/v1/usage/history", key=tenant.key))["events"]
     assert len({event["cost"] for event in events}) == 1
+    assert Decimal(events[0]["cost"]) > 0
     spent = sum(Decimal(event["cost"]) for event in events)
     balance = await wire.ok("GET /v1/billing/balance", key=tenant.key)
     assert Decimal(balance["balance"]) == 10 - spent

@@ -150,3 +150,10 @@ async def test_an_unknown_action_is_refused(wire: Wire, tenant: Tenant) -> None:
     refused = await wire.send("GET /api/billing?action=nonsense", key=tenant.token)
     assert (refused.status, refused.json["error"]["param"]) == (400, "action")
     assert (await wire.send("GET /api/billing?action=nonsense")).status == 401
+
+
+async def test_a_plan_bounds_requests_an_hour(wire: Wire, served: Served) -> None:
+    tenant = make_tenant(served, plan="free")
+    (hour, minute) = sorted((await wire.ok("GET /v1/limits", key=tenant.key))["standings"], key=lambda row: row["name"])
+    assert (hour["name"], hour["limit"], hour["remaining"]) == ("requests_per_hour", 1000, 1000)
+    assert (minute["name"], minute["limit"]) == ("requests_per_minute", 100)

@@ -240,7 +240,7 @@ async def test_a_credit_line_pays_last_and_no_further_than_its_limit(books: Book
     await books.assert_right()
 
 
-async def test_included_funding_admits_nothing_while_limits_are_not_enforced(books: Books) -> None:
+async def test_accounts_of_kind_included_pay_for_nothing(books: Books) -> None:
     org_id = await books.organization()
     async with books.database.tenant(org_id) as transaction:
         await transaction.fetchval("SELECT ledger_open_funding($1, 'included', '{}', NULL, '', -1000000)", org_id)

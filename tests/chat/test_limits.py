@@ -20,7 +20,7 @@ from server.billing.errors import BalanceInsufficientError
 from server.chat.errors import ProviderError
 from server.foundation.bounds import NAMES, Bounds
 from server.limits.errors import LimitExceededError
-from server.limits.limits import Limit, Scope, Unit
+from server.limits.limits import Limit, Per, Scope, Unit
 from server.limits.naming import limits_of, name_of
 from server.rpc.context import CallContext
 from server.rpc.errors import UnavailableError
@@ -114,15 +114,29 @@ async def test_a_plan_lets_exactly_so_much_through(
         assert Bounds(**{name: row[name] for name in NAMES}) == PLANS[plan]
         one_call = 1 if limit.unit is Unit.REQUESTS else await needed(bench, max_tokens=16)
         await use_up(bench, limit, one_call - short)
-        if not short:
-            provider.next(Script(tokens=16, prompt_tokens=max(one_call - 16, 1)))
-            await bench.chat(ask(max_tokens=16))
-        error, _ = await refused(bench, max_tokens=16)
-        assert error.state.limit == limit
-        assert error.retry_after is not None
-        assert 0 < error.retry_after <= 86_400
-        assert len(await bench.events()) == 1 - short
-        assert await remaining(bench, limit) == (0 if not short else one_call - 1)
+        begin = time.monotonic()
+        provider.when(MODEL, Script(tokens=16, prompt_tokens=max(one_call - 16, 1)))
+        admitted = 0
+        while (refusal := await refused_or_none(bench, max_tokens=16)) is None:
+            admitted += 1
+        # A limit of a minute flows back all the time, so what came back meanwhile is let through as well.
+        flowed = int((time.monotonic() - begin) * limit.allowance / 60) + 2 if limit.per is Per.MINUTE else 0
+        assert 1 - short <= admitted <= 1 - short + flowed
+        assert refusal.state.limit == limit
+        assert refusal.retry_after is not None
+        assert 0 < refusal.retry_after <= 86_400
+        assert len(await bench.events()) == admitted
+        if not flowed:
+            assert await remaining(bench, limit) == (one_call - 1 if short else 0)
+
+
+async def refused_or_none(bench: Workbench, **more: object) -> LimitExceededError | None:
+    """What a limit says to a call; None where it lets it through."""
+    try:
+        await bench.chat(ask(**more))
+    except LimitExceededError as error:
+        return error
+    return None
 
 
 async def test_calls_that_a_plan_includes_cost_nothing_and_are_cut_at_its_tokens(
@@ -283,10 +297,10 @@ async def test_headers_tell_the_tightest_limit_in_both_forms(on_plan: Open) -> N
     async with on_plan("free") as bench:
         headers = {name: str(value) for name, value in (await bench.chat(ask())).headers.items()}
         assert headers["x-ratelimit-limit-requests"] == "100"
-        assert headers["x-ratelimit-remaining-requests"] == "99"
+        assert headers["x-ratelimit-remaining-requests"] in {"99", "100"}, "a call flows back in 600 ms"
         assert re.fullmatch(r"\d+ms", headers["x-ratelimit-reset-requests"])
         assert headers["ratelimit-policy"] == '"requests_per_minute";q=100;w=60'
-        assert re.fullmatch(r'"requests_per_minute";r=99;t=\d', headers["ratelimit"])
+        assert re.fullmatch(r'"requests_per_minute";r=(99|100);t=\d', headers["ratelimit"])
         assert "x-ratelimit-limit-tokens" not in headers
         await use_up(bench, limits_of(PLANS["free"], Scope.PLAN)[1], 0)
         error, _ = await refused(bench)

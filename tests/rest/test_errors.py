@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
-from bridge.caller import Call, Refusal
+from bridge.caller import NO_MESSAGE, Call, Refusal
 from bridge.errors import rule_of
 from tests.rest.scripted import ScriptedReply, serving
 from tollbridge.errors.v1.error_reason_pb2 import ErrorReason
@@ -204,7 +204,17 @@ class TestCredentials:
             assert response.status == 401
             assert response.headers["WWW-Authenticate"] == "Bearer"
             assert (await response.json())["error"]["code"] == "missing_api_key"
-            assert served.caller.calls == []
+            (counted,) = served.caller.calls
+            assert (counted.request, counted.metadata) == (NO_MESSAGE, ()), "the server counts it by its address"
+
+    async def test_no_credential_from_an_address_that_sent_too_many_is_429(self) -> None:
+        refusal = _refusal(8, "LIMIT_EXCEEDED", error_details_pb2.RetryInfo())
+        async with (
+            serving(_refusing(refusal)) as served,
+            served.client.post(f"{served.url}/v1/talk") as response,
+        ):
+            assert response.status == 429
+            assert (await response.json())["error"]["code"] == "rate_limit_exceeded"
 
     @pytest.mark.parametrize(
         ("headers", "sent"),

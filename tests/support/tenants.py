@@ -32,14 +32,17 @@ class Tenant:
     """The session of `token`."""
 
 
-def make_tenant(served: Served, dollars: str = "") -> Tenant:
-    """A new organization, credited by the platform's administrator where `dollars` says how much."""
+def make_tenant(served: Served, dollars: str = "", plan: str = "") -> Tenant:
+    """A new organization, credited by the platform's administrator where `dollars` says how much; on a plan where one
+    is named, else on the default."""
     email = f"owner-{next(_NUMBERS)}-{uuid4().hex[:8]}@example.com"
     account = served.post("/v1/auth/register", {"name": "Tenant", "email": email, "password": PASSWORD})
     token, organization_id = account["access_token"], account["organization"]["id"]
     if dollars:
         credit = {"amount": dollars, "operation": "CREDIT", "organization_id": organization_id}
         served.post("/v1/billing/balance", credit, served.admin_token)
+    if plan:
+        assign(served, organization_id, plan)
     made = served.post("/v1/keys", {"name": "test"}, token)
     return Tenant(
         organization_id,
@@ -51,6 +54,12 @@ def make_tenant(served: Served, dollars: str = "") -> Tenant:
         made["key"]["id"],
         _session_of(token),
     )
+
+
+def assign(served: Served, organization_id: str, plan: str) -> None:
+    """Puts an organization on a plan."""
+    wanted = {"organization_id": organization_id, "plan_id": plan}
+    served.post("/v1/subscription:assign", wanted, served.admin_token)
 
 
 def _session_of(token: str) -> str:

@@ -15,6 +15,7 @@ from server.rpc.errors import ApiError, InvalidPageTokenError
 from server.usage.reports import UsageReports
 from server.usage.service import UsageService
 from tests.billing.books import PAGINATOR, Books, context_of, nothing_waits
+from tollbridge.plans.v1.plan_pb2 import LimitStanding
 from tollbridge.usage.v1 import usage_service_pb2 as pb
 from tollbridge.usage.v1.usage_pb2 import UsageEvent, UsagePeriod
 
@@ -24,9 +25,13 @@ PREFIX = "/tollbridge.usage.v1.UsageService/"
 @pytest.fixture
 def service(books: Books) -> UsageService:
     """The service as it is assembled."""
-    return UsageService(
-        books.database, PAGINATOR, UsageReports(books.database, books.clock, nothing_waits), nothing_waits
-    )
+    reports = UsageReports(books.database, books.clock, nothing_waits)
+    return UsageService(books.database, PAGINATOR, reports, nothing_waits, standings)
+
+
+async def standings(_org_id: UUID) -> list[LimitStanding]:
+    """What the limits' own capability tells."""
+    return [LimitStanding(subject="plan", name="tokens_per_day", limit=1000, remaining=7)]
 
 
 async def used(books: Books, org_id: UUID, time: str, tokens: int, key_id: UUID | None = None) -> UUID:
@@ -71,6 +76,7 @@ async def test_a_day_begins_at_midnight_of_the_organizations_zone(
     books.clock.time = datetime.fromisoformat(after) + timedelta(minutes=1)
 
     current = await service.get_current_usage(pb.GetCurrentUsageRequest(), context_of(org_id))
+    assert [(standing.name, standing.remaining) for standing in current.standings] == [("tokens_per_day", 7)]
     days = await all_days(service, org_id, 1)
 
     assert (current.day.totals.tokens.total, current.day.label, current.time_zone) == (10, "2026-11-21", zone)

@@ -49,6 +49,7 @@ class GetCurrentUsageResponse(message.Message):
     REQUESTS_LEFT_TODAY_FIELD_NUMBER: builtins.int
     TOKENS_LEFT_TODAY_FIELD_NUMBER: builtins.int
     TIME_ZONE_FIELD_NUMBER: builtins.int
+    STANDINGS_FIELD_NUMBER: builtins.int
     plan_id: builtins.str
     """Id of the plan in force."""
     requests_left_today: builtins.int
@@ -69,6 +70,12 @@ class GetCurrentUsageResponse(message.Message):
     def limits(self) -> plan_pb2.PlanLimits:
         """The plan's limits."""
 
+    @builtins.property
+    def standings(self) -> containers.RepeatedCompositeFieldContainer[plan_pb2.LimitStanding]:
+        """How the plan's limits stand now, the tightest first, and when each is whole again. Unlike what is left today, calls
+        that are open count with all that they may use. Empty where the plan has none, and while nobody can count.
+        """
+
     def __init__(
         self,
         *,
@@ -79,10 +86,11 @@ class GetCurrentUsageResponse(message.Message):
         requests_left_today: builtins.int | None = ...,
         tokens_left_today: builtins.int | None = ...,
         time_zone: builtins.str | None = ...,
+        standings: abc.Iterable[plan_pb2.LimitStanding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_requests_left_today", b"_requests_left_today", "_tokens_left_today", b"_tokens_left_today", "day", b"day", "limits", b"limits", "month", b"month", "requests_left_today", b"requests_left_today", "tokens_left_today", b"tokens_left_today"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_requests_left_today", b"_requests_left_today", "_tokens_left_today", b"_tokens_left_today", "day", b"day", "limits", b"limits", "month", b"month", "plan_id", b"plan_id", "requests_left_today", b"requests_left_today", "time_zone", b"time_zone", "tokens_left_today", b"tokens_left_today"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_requests_left_today", b"_requests_left_today", "_tokens_left_today", b"_tokens_left_today", "day", b"day", "limits", b"limits", "month", b"month", "plan_id", b"plan_id", "requests_left_today", b"requests_left_today", "standings", b"standings", "time_zone", b"time_zone", "tokens_left_today", b"tokens_left_today"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__requests_left_today: _TypeAlias = typing.Literal["requests_left_today"]  # noqa: Y015
     _WhichOneofArgType__requests_left_today: _TypeAlias = typing.Literal["_requests_left_today", b"_requests_left_today"]  # noqa: Y015

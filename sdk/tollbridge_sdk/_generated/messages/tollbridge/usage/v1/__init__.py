@@ -85,6 +85,12 @@ class GetCurrentUsageResponse(betterproto2.Message):
     The zone in which days and months begin.
     """
 
+    standings: "list[__plans__v1__.LimitStanding]" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    How the plan's limits stand now, the tightest first, and when each is whole again. Unlike what is left today, calls
+    that are open count with all that they may use. Empty where the plan has none, and while nobody can count.
+    """
+
 
 default_message_pool.register_message("tollbridge.usage.v1", "GetCurrentUsageResponse", GetCurrentUsageResponse)
 
