@@ -28,7 +28,7 @@ _LEVELS: Final = {
 
 
 def configure(level: str) -> None:
-    """Sets up structlog and routes the standard library's loggers (aiohttp, asyncio, grpc) to the same stream."""
+    """Sets up structlog and routes the standard library's loggers (asyncio, grpc) to the same stream."""
     number = logging.getLevelNamesMapping()[level.upper()]
     for_people = sys.stderr.isatty()
     loggers: Any = structlog.make_filtering_bound_logger(number) if for_people else partial(_Lines, number)

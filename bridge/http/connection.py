@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BodyTimeout
 from bridge.http.answer import Answer, has_body, write_head
+from bridge.http.outgoing import Outgoing
 from bridge.http.parser import RequestParser
 from bridge.http.request import Request
 
@@ -38,19 +39,17 @@ _LEFT_SECONDS: Final = 0.25
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Connection(asyncio.Protocol):
+class Connection(Outgoing):
     """A socket, its parser and the request that is being handled."""
 
     __slots__ = (
-        "_awaits_head", "_drained", "_left", "_limits", "_lingers", "_loop", "_parser", "_paused", "_request",
-        "_server", "_stalled_bytes", "_stalled_until", "_task", "_unfed", "deadline", "heard", "is_tls", "peer",
-        "streams", "transport", "writing_paused",
+        "_awaits_head", "_left", "_limits", "_lingers", "_parser", "_paused", "_request", "_task", "_unfed", "deadline",
+        "heard", "is_tls", "peer", "streams",
     )  # fmt: skip
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
-        self._server = server
+        super().__init__(server, loop)
         self._limits = server.limits
-        self._loop = loop
         self._parser = RequestParser(server.limits.head_bytes)
         self._request: Request | None = None
         self._task: asyncio.Task[None] | None = None
@@ -59,13 +58,6 @@ class Connection(asyncio.Protocol):
         self._awaits_head = True
         self._left = False
         self._lingers = False
-        self._drained: list[asyncio.Future[None]] = []
-        self._stalled_bytes = 0
-        self._stalled_until = math.inf
-        self.transport: asyncio.Transport | None = None
-        """None once it is gone."""
-        self.writing_paused = False
-        """Whether the client is behind with reading."""
         self.streams = False
         """Whether the answer under way is a stream."""
         self.deadline = math.inf
@@ -107,24 +99,14 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
-        self.deadline = self._stalled_until = math.inf
+        self.deadline = math.inf
         self._server.forget(self)
         self._parser.close()
         self.resume_writing()
         self.cancel()
 
-    def pause_writing(self) -> None:
-        self.writing_paused = True
-        self._stalled_bytes = self._waiting_bytes()
-        self._stalled_until = self._server.time + self._limits.stall_seconds
-
     def resume_writing(self) -> None:
-        self.writing_paused = False
-        self._stalled_until = math.inf
-        for waiter in self._drained:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._drained.clear()
+        super().resume_writing()
         if self._request is None and self.transport is not None:
             self._go_on()
 
@@ -145,21 +127,6 @@ class Connection(asyncio.Protocol):
         """The loop's time at the last sweep: good enough for waits of seconds, and free."""
         return self._server.time
 
-    def write(self, data: bytes) -> None:
-        """Sends bytes as they are. Raises ConnectionResetError where the client left."""
-        if self.transport is None or self.transport.is_closing():
-            raise ConnectionResetError("The client left.")
-        self.transport.write(data)
-
-    async def drained(self) -> None:
-        """Waits until the client has caught up with reading. Raises ConnectionResetError where it left."""
-        while self.writing_paused:
-            waiter = self._loop.create_future()
-            self._drained.append(waiter)
-            await waiter
-        if self.transport is None:
-            raise ConnectionResetError("The client left.")
-
     def hand_over(self, protocol: asyncio.Protocol) -> bytes:
         """From now on the socket is `protocol`'s, which must answer; what was read beyond the request is returned.
 
@@ -176,21 +143,11 @@ class Connection(asyncio.Protocol):
         if self._task is not None:
             self._task.cancel()
 
-    def abort(self) -> None:
-        """Ends it at once, unsent bytes too; what handles a request is cancelled."""
-        if self.transport is not None:
-            self.transport.abort()
-
     def sweep(self, now: float) -> None:
         """Looks whether a wait is over."""
+        super().sweep(now)
         if now >= self.deadline:
             self._expire()
-        if now >= self._stalled_until:
-            waiting = self._waiting_bytes()
-            if waiting >= self._stalled_bytes:
-                self.abort()
-            self._stalled_bytes = waiting
-            self._stalled_until = now + self._limits.stall_seconds
 
     def close_if_quiet(self) -> None:
         """Closes it where no request runs or is on its way, as far as anybody can know here."""
@@ -345,9 +302,6 @@ class Connection(asyncio.Protocol):
             return
         self.deadline = math.inf
         request.body.fail(BodyTimeout(self._limits.body_seconds))
-
-    def _waiting_bytes(self) -> int:
-        return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
     def _has_unread(self) -> bool:
         sock = self.transport.get_extra_info("socket") if self.transport is not None else None

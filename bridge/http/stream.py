@@ -30,8 +30,7 @@ class AnswerStream:
     @property
     def lives(self) -> bool:
         """Whether the reader is there, as far as anybody knows."""
-        transport = self._connection.transport
-        return transport is not None and not transport.is_closing()
+        return self._connection.lives
 
     @property
     def time(self) -> float:
