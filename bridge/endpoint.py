@@ -138,15 +138,18 @@ class Endpoint:
         if not self._policy.own_ways and not self._returns_raw:
             return await self._answer_quiet_stream(exchange, reply, form)
         first = await reply.read()
-        initial = await reply.initial_metadata()
         if not self._returns_raw:
-            return await self._send_stream(exchange, reply, first, initial, form)
+            return await self._send_stream(exchange, reply, first, await reply.initial_metadata(), form)
         content_type = "" if first is None else self._raw(first).content_type
         if _is_event_stream(content_type):
-            return await self._send_stream(exchange, reply, first, initial, self._policy.raw_events)
+            return await self._send_stream(
+                exchange, reply, first, await reply.initial_metadata(), self._policy.raw_events
+            )
         if not self._policy.own_ways:
-            return await self._send_stream(exchange, reply, first, initial, raw_form(content_type))
-        return await self._collect(exchange, reply, first, initial)
+            return await self._send_stream(
+                exchange, reply, first, await reply.initial_metadata(), raw_form(content_type)
+            )
+        return await self._collect(exchange, reply, first)
 
     async def _answer_quiet_stream(self, exchange: Exchange, reply: Reply, form: StreamForm) -> Answer:
         """A server may have nothing to say for long; its client then learns by the headers that the stream is there."""
@@ -161,13 +164,14 @@ class Endpoint:
             if not first.done():
                 first.cancel()
 
-    async def _collect(self, exchange: Exchange, reply: Reply, first: Message | None, initial: Metadata) -> Answer:
+    async def _collect(self, exchange: Exchange, reply: Reply, first: Message | None) -> Answer:
         messages: list[Message] = []
         message = first
         while message is not None:
             messages.append(message)
             message = await reply.read()
-        return self._whole_answer(exchange, messages, initial, reply.trailing_metadata())
+        # A server tells it at the end of an answer that is no stream of events.
+        return self._whole_answer(exchange, messages, await reply.initial_metadata(), reply.trailing_metadata())
 
     def _whole_answer(
         self, exchange: Exchange, messages: Sequence[Message], initial: Metadata, trailing: Metadata
