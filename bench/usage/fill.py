@@ -36,6 +36,15 @@ SPARE_BYTES: Final = 2 * 10**9
 # Sums follow buckets by triggers; here they are summed at the end instead.
 _AS_BULK: Final = f"SET session_replication_role = replica; SET work_mem = '256MB'; SET ROLE {OWNER}"
 
+# Tables of sums while they are filled: their keys are built at the end, and a crash may cost what is in them.
+_SUM_TABLES: Final = {
+    "usage_bucket": "org_id, start_time, model_id, key_id",
+    "usage_half_hour": "org_id, start_time",
+    "usage_day": "org_id, start_time, model_id, key_id",
+}
+_OPEN: Final = "ALTER TABLE {table} DROP CONSTRAINT {table}_pkey; ALTER TABLE {table} SET UNLOGGED"
+_CLOSE: Final = "ALTER TABLE {table} ADD PRIMARY KEY ({key})"
+
 # An empty month, outside the table until it is full. It holds no row that matters to anybody: `usage_event` had none.
 _NEW_MONTH: Final = """
 DROP TABLE IF EXISTS {month};
@@ -166,10 +175,15 @@ async def fill(owner_url: str, folder: Path, owners: Owners, rows: int, now: dat
 
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(_connected(owner_url)) for _ in range(CONNECTIONS)]
+        first, second = connections
+        for table in _SUM_TABLES:
+            await first.execute(_OPEN.format(table=table))
         await asyncio.gather(*(work(connection) for connection in connections))
-        await asyncio.gather(connections[0].execute(_HALF_HOURS), connections[1].execute(_DAYS))
-        await connections[0].execute("RESET ROLE")
-        await connections[0].execute("VACUUM (ANALYZE) usage_event, usage_bucket, usage_half_hour, usage_day")
+        await asyncio.gather(first.execute(_HALF_HOURS), second.execute(_DAYS))
+        for table, key in _SUM_TABLES.items():
+            await first.execute(_CLOSE.format(table=table, key=key))
+        await first.execute("RESET ROLE")
+        await first.execute("VACUUM (ANALYZE) usage_event, usage_bucket, usage_half_hour, usage_day")
 
 
 @asynccontextmanager
