@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from server.models.prices import TokenCounts
 from server.storage.database import Database, DatabaseUnavailableError
 from server.usage.flush import EndedCall
 from server.usage.journal.writer import Journal
+from server.usage.metering import Settlement
 from server.usage.process_books import ProcessBooks
 from tests.billing.books import FAR, MODEL, Books
 from tests.usage.processes import reap, start
@@ -235,3 +237,44 @@ class Leaving:
 
 async def _nobody_else() -> None:
     """There are no other processes to tell."""
+
+
+async def test_what_is_settled_at_once_is_charged_when_the_disk_has_it(books: Books, folder: Path) -> None:
+    org_id = await books.organization(promo=100_000)
+    process = await start(books, folder)
+    hold, detail, call_id = await process.begin(org_id, 100)
+    settled: asyncio.Future[Settlement | None] = asyncio.get_running_loop().create_future()
+    call = process.ended(detail, call_id, org_id, TokenCounts(output=10))
+    assert process.calls.settle_at_once(hold, call, settled.set_result)
+    assert not process.calls.is_safe(call_id)
+    settlement = await settled
+    assert settlement is not None
+    assert (settlement.cost, process.calls.is_safe(call_id)) == (10, True)
+    await process.die()
+    await reap(books, folder)
+    assert (await books.balance(org_id)).posted == 100_000 - 10
+    await books.assert_right()
+
+
+async def test_what_the_disk_does_not_take_is_left_to_be_settled_otherwise(
+    books: Books, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    org_id = await books.organization(promo=100_000)
+    process = await start(books, folder)
+    hold, detail, call_id = await process.begin(org_id, 100)
+    call = process.ended(detail, call_id, org_id, TokenCounts(output=10))
+    settled: asyncio.Future[Settlement | None] = asyncio.get_running_loop().create_future()
+
+    def fail(_file: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fdatasync", fail)
+        assert process.calls.settle_at_once(hold, call, settled.set_result)
+        assert await settled is None
+    assert not process.calls.is_safe(call_id)
+    assert (await process.calls.settle(hold, call)).cost == 10
+    await process.die()
+    await reap(books, folder)
+    assert (await books.balance(org_id)).posted == 100_000 - 10
+    await books.assert_right()
