@@ -1,4 +1,5 @@
-"""`./run chaos [--seconds 600] [--kills 120] [--long] [--seed N]`: minutes of chaos, then the judgement."""
+"""`./run chaos [--seconds 600] [--kills 120] [--long] [--seed N] [--journal database]`: minutes of chaos, then the
+judgement."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
     print(f"seed {options.seed}: trouble for {seconds:.0f} s, at least {kills} kills", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="tollbridge-chaos-"))
     folder.chmod(0o755)
-    with running_product(folder) as product:
+    with running_product(folder, JOURNAL=options.journal) as product:
         report = asyncio.run(Run(product, plan, lambda line: print(line, flush=True)).run())
     print("\n".join(report.lines()))
     if report.wrong:
@@ -50,6 +51,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=120, help="how many kills there must be (default 120)")
     parser.add_argument("--long", action="store_true", help="until 1,000 kills, 20 at every named point")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="makes choices the same again")
+    parser.add_argument("--journal", choices=("disk", "database"), default="disk", help="where workers keep theirs")
     parser.add_argument("--pause", type=float, default=PAUSE_SECONDS, help="mean seconds between two kills")
     return parser.parse_args(arguments)
 

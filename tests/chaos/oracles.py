@@ -20,24 +20,33 @@ FORGOTTEN_TOKENS: Final = 32
 """What a kill may make us forget of a running call, at most."""
 
 
-def judge(calls: Sequence[Call], requests: Iterable[Request], events: Iterable[Event]) -> list[str]:
-    """What is wrong, a line each. Every call of the keys concerned must be among `calls`."""
+def judge(
+    calls: Sequence[Call], requests: Iterable[Request], events: Iterable[Event], *, on_disk: bool = True
+) -> list[str]:
+    """What is wrong, a line each. Every call of the keys concerned must be among `calls`.
+
+    Not `on_disk`: journals are in the database, which may have been away when a process was killed. Then what a running
+    call had got since it was last noted is forgotten, or that there was a call at all.
+    """
     sent: dict[str, list[Request]] = defaultdict(list)
     for request in requests:
         sent[label_of(request.json)].append(request)
     recorded, wrong = _by_call(calls, events)
     for call in calls:
-        problem = _judge_call(call, sent.get(call.label, []), recorded.get(call.label, []))
+        problem = _judge_call(call, sent.get(call.label, []), recorded.get(call.label, []), on_disk=on_disk)
         if problem:
             wrong.append(f"{call.label}: {problem}; {_facts(call, sent.get(call.label, []), recorded[call.label])}")
     return wrong
 
 
-def lost(calls: Sequence[Call], requests: Iterable[Request], events: Iterable[Event]) -> int:
-    """How many calls came to the provider or were answered, and have no event."""
+def lost(calls: Sequence[Call], requests: Iterable[Request], events: Iterable[Event], *, on_disk: bool = True) -> int:
+    """How many calls came to the provider or were answered, and have no event, though nothing excuses that."""
     reached = {label_of(request.json) for request in requests}
     recorded, _ = _by_call(calls, events)
-    return sum(call.label in reached and call.label not in recorded for call in calls)
+    return sum(
+        call.label in reached and call.label not in recorded and (on_disk or call.outcome is Outcome.WHOLE)
+        for call in calls
+    )
 
 
 def judge_money(credited: Mapping[str, int], events: Iterable[Event], money: Mapping[str, Money]) -> list[str]:
@@ -76,7 +85,7 @@ def _by_call(calls: Sequence[Call], events: Iterable[Event]) -> tuple[dict[str, 
     return found, wrong
 
 
-def _judge_call(call: Call, requests: Sequence[Request], events: Sequence[Event]) -> str:
+def _judge_call(call: Call, requests: Sequence[Request], events: Sequence[Event], *, on_disk: bool) -> str:
     """What is wrong with it; empty where nothing is."""
     if not call.in_order:
         return "tokens were left out, doubled or out of order"
@@ -86,11 +95,11 @@ def _judge_call(call: Call, requests: Sequence[Request], events: Sequence[Event]
     if call.delivered > emitted:
         return "more was delivered than sent"
     if not events:
-        return "LOST" if requests or call.outcome is Outcome.WHOLE else ""
-    return _judge_event(call, requests, events[0], emitted)
+        return "LOST" if (requests and on_disk) or call.outcome is Outcome.WHOLE else ""
+    return _judge_event(call, requests, events[0], emitted, FORGOTTEN_TOKENS if on_disk else emitted)
 
 
-def _judge_event(call: Call, requests: Sequence[Request], event: Event, emitted: int) -> str:
+def _judge_event(call: Call, requests: Sequence[Request], event: Event, emitted: int, forgotten: int) -> str:
     if event.output > emitted:
         return "more was billed than sent"
     if event.ending == "interrupted":
@@ -98,7 +107,7 @@ def _judge_event(call: Call, requests: Sequence[Request], event: Event, emitted:
             return "a whole answer is recorded as interrupted"
         if not event.estimated:
             return "an interrupted call is not flagged"
-        return "too little was billed" if event.output < call.delivered - FORGOTTEN_TOKENS else ""
+        return "too little was billed" if event.output < call.delivered - forgotten else ""
     if call.outcome is Outcome.WHOLE and event.ending != "complete":
         return "a whole answer is not recorded as one"
     if event.ending == "complete":

@@ -34,6 +34,8 @@ class Product:
     served: Served
     orders: Path
     """Where workers find the points that they are to die at."""
+    on_disk: bool = True
+    """Whether workers keep their journals on disks."""
     scripts: dict[str, Script] = field(default_factory=dict)
     """What the provider does, by the calls' labels."""
     credited: dict[str, int] = field(default_factory=dict)
@@ -107,12 +109,12 @@ class Product:
 
     def journals(self) -> set[UUID]:
         """Processes that have a journal."""
-        return {UUID(folder.name) for folder in (self.served.data_dir / "journal").iterdir()}
+        return {UUID(folder.name) for folder in self.served.data_dir.glob("journal/*")}
 
 
 @contextmanager
-def running_product(folder: Path) -> Iterator[Product]:
-    """Three workers, started again at once when they are killed."""
+def running_product(folder: Path, **variables: str) -> Iterator[Product]:
+    """Three workers, started again at once when they are killed; `variables` are settings."""
     orders = folder / "orders"
     orders.mkdir()
     with running(
@@ -121,8 +123,9 @@ def running_product(folder: Path) -> Iterator[Product]:
         str(WORKERS),
         "--no-local-model",
         module="tests.chaos.serve",
+        **variables,
         **{VARIABLE: str(orders), "TOLLBRIDGE_ACCESS_TOKEN_SECONDS": _A_DAY, "TOLLBRIDGE_DRAIN_SECONDS": "2"},
     ) as served:
-        product = Product(served, orders)
+        product = Product(served, orders, variables.get("JOURNAL") != "database")
         served.provider.choose = lambda body: product.scripts.get(label_of(body))
         yield product

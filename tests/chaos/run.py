@@ -172,7 +172,7 @@ class Run:
         report.wrong = [
             *(f"left open: {count} {name}" for name, count in left.items()),
             *(f"verify: {line}" for line in wrong.splitlines()),
-            *oracles.judge(calls, product.served.provider.requests, events),
+            *oracles.judge(calls, product.served.provider.requests, events, on_disk=product.on_disk),
             *oracles.judge_money(product.credited, events, money),
         ]
         report.calls, report.delivered = len(calls), sum(call.delivered for call in calls)
@@ -198,7 +198,7 @@ class Run:
         requests = self._product.served.provider.requests
         while True:
             events = await books.read_events(connection)
-            if not oracles.lost(calls, requests, events) or time.monotonic() > give_up:
+            if not oracles.lost(calls, requests, events, on_disk=self._product.on_disk) or time.monotonic() > give_up:
                 return events
             await asyncio.sleep(0.5)
 
