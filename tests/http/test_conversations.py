@@ -1,4 +1,5 @@
-"""Any number of requests of any size, cut and pipelined at will, read or not: all are answered, in order."""
+"""Any number of requests of any size, cut and pipelined at will, their bodies read or not, by readers that lag now and
+then: all are answered, in order."""
 
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ _REQUESTS = st.lists(
     st.tuples(_SIZES, st.booleans(), st.sampled_from(["read", "late", "never"])), min_size=1, max_size=8
 )
 _TURNS = 3_000
+_LAG = 7
+"""For so many turns the reader is behind."""
 
 
 class _Socket(asyncio.Transport):
@@ -81,12 +84,16 @@ def _bytes_of(number: int, size: int, chunked: bool, how: str) -> bytes:
     )
 
 
-async def _talk(pieces: Sequence[bytes]) -> _Socket:
+async def _talk(pieces: Sequence[bytes], lags: Sequence[int]) -> _Socket:
     server = Server(_handle, PATIENT, lambda: 0.0)
     sock, connection = _Socket(), Connection(server, asyncio.get_running_loop())
     connection.connection_made(sock)
     waiting = list(pieces)
-    for _ in range(_TURNS):
+    for turn in range(_TURNS):
+        if turn in lags:
+            connection.pause_writing()
+        if turn - _LAG in lags and turn not in lags:
+            connection.resume_writing()
         if waiting and sock.reads and not sock.closed:
             connection.data_received(waiting.pop(0))
         await asyncio.sleep(0)
@@ -97,12 +104,14 @@ async def _talk(pieces: Sequence[bytes]) -> _Socket:
 
 
 @settings(max_examples=60, deadline=None)
-@given(_REQUESTS, st.lists(st.integers(0, 10**7), max_size=10))
-def test_every_request_is_answered_in_its_turn(requests: list[tuple[int, bool, str]], places: list[int]) -> None:
+@given(_REQUESTS, st.lists(st.integers(0, 10**7), max_size=10), st.lists(st.integers(0, 60), max_size=4))
+def test_every_request_is_answered_in_its_turn(
+    requests: list[tuple[int, bool, str]], places: list[int], lags: list[int]
+) -> None:
     sent = b"".join(_bytes_of(number, *request) for number, request in enumerate(requests))
     ends = sorted({place % len(sent) for place in places} | {len(sent)})
     pieces = [sent[start:end] for start, end in zip([0, *ends], ends, strict=False) if end > start]
-    sock = asyncio.run(_talk(pieces))
+    sock = asyncio.run(_talk(pieces, lags))
     expected = [
         f"/{number}/{how} {-1 if how == 'never' else size}".encode() for number, (size, _, how) in enumerate(requests)
     ]
