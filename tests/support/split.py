@@ -15,7 +15,7 @@ from typing import Final
 
 from cli.reach import reach
 from tests.support.certificates import Authority
-from tests.support.served import Served, environment
+from tests.support.served import UNBOUNDED, Served, environment
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
@@ -53,7 +53,7 @@ def spawn(folder: Path, name: str, arguments: tuple[str, ...], variables: Mappin
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment(**variables),
+            env=environment(**{**UNBOUNDED, **variables}),
         )
     return Running(process, {}, log)
 
