@@ -9,6 +9,7 @@ from server.limits.limits import LimitState, Per, Unit
 from server.rpc.errors import ApiError, QuotaViolation
 from tollbridge.errors.v1.error_reason_pb2 import ErrorReason
 
+_PATIENCE_SECONDS: Final = 120.0
 _A: Final = {per: "an" if per is Per.HOUR else "a" for per in Per}
 
 
@@ -39,7 +40,11 @@ class LimitExceededError(ApiError):
             quotas=[QuotaViolation(limit.scope.value, f"{limit.allowance} {what}")],
             retry_after=retry_after,
         )
-        self.trailing_metadata = headers_of(states)
+        told = headers_of(states)
+        if retry_after is None or retry_after > _PATIENCE_SECONDS:
+            # Else OpenAI's clients, who wait no longer, come again at once, twice.
+            told.append(("x-should-retry", "false"))
+        self.trailing_metadata = told
         self.state = state
         self.states = states
         self.asked = asked
