@@ -63,6 +63,7 @@ async def chat_until_one_dies(
     raise AssertionError(f"nobody died at {point}")
 
 
+@pytest.mark.timeout(300)
 async def test_a_chat_call_whose_worker_dies_is_finished_by_its_retry_and_paid_for_once(
     served: Served, rest: Rest, die_at: DieAt
 ) -> None:
@@ -83,6 +84,7 @@ async def test_a_chat_call_whose_worker_dies_is_finished_by_its_retry_and_paid_f
     assert verify(served.data_dir) == ""
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("point", CHANGE_POINTS)
 async def test_a_change_whose_worker_dies_is_made_once(
     served: Served, rest: Rest, tenant: Tenant, die_at: DieAt, point: KeyedPoint
