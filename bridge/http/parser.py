@@ -11,7 +11,7 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from bridge.errors import InvalidRequest
+from bridge.errors import BrokenFraming
 from bridge.http.body import IncomingBody
 from bridge.http.fields import RequestFields
 from bridge.http.request import Fault, Request, broken
@@ -169,7 +169,7 @@ class RequestParser:
         self.done = True
         body, self._body = self._body, None
         if body is not None:
-            body.fail(InvalidRequest("The body is not framed as HTTP asks."))
+            body.fail(BrokenFraming("The body is not framed as HTTP asks."))
             return
         self._in_head = False
         request = broken(fault)
