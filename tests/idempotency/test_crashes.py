@@ -16,11 +16,10 @@ from server.foundation.crash_points import CrashPoint, KeyedPoint
 from tests.chaos.books import verify
 from tests.idempotency.callers import CREATE_KEY, Came, Rest, ask
 from tests.idempotency.conftest import DieAt
-from tests.idempotency.counted import balance_of, keys_named, requests_of, retried, scripted, settled
-from tests.rest.waiting import until
+from tests.idempotency.counted import keys_named, requests_of, retried, scripted, settled
 from tests.support.provider_double import Script
 from tests.support.served import Served
-from tests.support.tenants import Tenant, make_tenant
+from tests.support.tenants import Tenant
 
 CHAT_POINTS: tuple[CrashPoint | KeyedPoint, ...] = (
     "claimed",
@@ -31,6 +30,8 @@ CHAT_POINTS: tuple[CrashPoint | KeyedPoint, ...] = (
 CHANGE_POINTS: tuple[KeyedPoint, ...] = ("claimed", "changed, not committed", "changed")
 MOST_TRIES = 40
 STORY = Script(tokens=12, interval=0.01)
+PRICE = Decimal("0.0000087")
+"""10 tokens of prompt and 12 of output, at 0.15 and 0.60 dollars a million."""
 
 
 async def first_try(call: Callable[[], Awaitable[Came]]) -> Came | None:
@@ -63,28 +64,15 @@ async def chat_until_one_dies(
     raise AssertionError(f"nobody died at {point}")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.parametrize("point", CHAT_POINTS)
 async def test_a_chat_call_whose_worker_dies_is_finished_by_its_retry_and_paid_for_once(
-    served: Served, rest: Rest, die_at: DieAt
+    served: Served, rest: Rest, tenant: Tenant, die_at: DieAt, point: CrashPoint | KeyedPoint
 ) -> None:
-    control = make_tenant(served, "10")
-    with scripted(served, "Count.", STORY):
-        whole = await rest.chat(ask(stream=True), control.key, "control")
-    assert whole.ok
-    # Another worker than the one that is asked may have served it, and tells the database a moment later.
-    await until(lambda: balance_of(served, control)[0] < 10)
-    price = 10 - balance_of(served, control)[0]
-    expected: list[tuple[str, Tenant, Decimal]] = []
-    for point in CHAT_POINTS:
-        tenant = make_tenant(served, "10")
-        calls = await chat_until_one_dies(served, rest, die_at, point, tenant)
-        expected.append((point, tenant, 10 - calls * price))
-    for where, tenant, left in expected:
-        await settled(served, tenant, left, where)
+    calls = await chat_until_one_dies(served, rest, die_at, point, tenant)
+    await settled(served, tenant, 10 - calls * PRICE, point)
     assert verify(served.data_dir) == ""
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("point", CHANGE_POINTS)
 async def test_a_change_whose_worker_dies_is_made_once(
     served: Served, rest: Rest, tenant: Tenant, die_at: DieAt, point: KeyedPoint

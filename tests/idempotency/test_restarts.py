@@ -9,8 +9,6 @@ from contextlib import suppress
 from decimal import Decimal
 from uuid import uuid4
 
-import pytest
-
 from tests.idempotency.callers import Rest, ask
 from tests.idempotency.counted import requests_of, retried, scripted, settled
 from tests.rest.waiting import until
@@ -30,7 +28,6 @@ async def restart(served: Served) -> None:
     await until(lambda: served.log.read_text().count("All workers are new") > count, 90)
 
 
-@pytest.mark.timeout(300)
 async def test_what_a_restart_cuts_is_given_up_and_what_it_need_not_cut_is_finished(
     served: Served, rest: Rest, tenant: Tenant
 ) -> None:
