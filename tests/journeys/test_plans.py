@@ -12,7 +12,7 @@ SERVICE = "tollbridge.plans.v1.PlanService"
 
 
 async def test_the_comparison_is_no_plan_and_no_plan_hides_it(client: Client, served: Served) -> None:
-    tenant = make_tenant(served)
+    tenant = make_tenant(served, plan="free")
     compared = await client.call(f"{SERVICE}/ComparePlans", {}, tenant.key)
     assert [row["plan"]["id"] for row in compared["plans"] if row["current"]] == [compared["current_plan_id"]]
     headers = {"Authorization": f"Bearer {tenant.key}"}
