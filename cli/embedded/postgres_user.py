@@ -5,24 +5,18 @@ are forbidden (a container), as `nobody`. The owner of the files differs between
 is recorded beside the data and never changed.
 """
 
-import ctypes
 import os
 import pwd
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
+from cli.embedded import user_namespace
 from cli.embedded.errors import EmbeddedServiceError
 from cli.embedded.postgres_binaries import PostgresBinaries
 
 Mode = Literal["itself", "namespace", "nobody"]
-
-CLONE_NEWUSER: Final = 0x10000000
-# The kernel's overflow id: what a namespace shows for an id that it does not map.
-NAMESPACE_ID: Final = 65534
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -36,7 +30,7 @@ class PostgresUser:
     def become(self) -> None:
         """Turns the calling process, a child between fork and exec, into that user."""
         if self.mode == "namespace":
-            _enter_namespace()
+            user_namespace.enter()
         elif self.mode == "nobody":
             os.setgroups([])
             os.setgid(self.group)
@@ -65,9 +59,10 @@ def choose_user(folder: Path) -> PostgresUser:
     if me != 0:
         raise EmbeddedServiceError(f"The database in {folder} belongs to user {owner if mode == 'itself' else 'root'}.")
     if mode == "namespace":
-        if not _namespace_works():
+        hindrance = user_namespace.hindrance()
+        if hindrance:
             raise EmbeddedServiceError(
-                f"The database in {folder} was made in a user namespace, and this system allows root none now."
+                f"The database in {folder} was made in a user namespace, and root gets none now: {hindrance}"
             )
         return PostgresUser("namespace", 0, 0)
     if mode == "nobody":
@@ -123,36 +118,12 @@ def _closed_to_others(path: Path) -> Path | None:
 def _best_user() -> PostgresUser:
     if os.geteuid() != 0:
         return PostgresUser("itself", os.geteuid(), os.getegid())
-    return PostgresUser("namespace", 0, 0) if _namespace_works() else _nobody()
+    return _nobody() if user_namespace.hindrance() else PostgresUser("namespace", 0, 0)
 
 
 def _nobody() -> PostgresUser:
     try:
         entry = pwd.getpwnam("nobody")
     except KeyError:
-        return PostgresUser("nobody", NAMESPACE_ID, NAMESPACE_ID)
+        return PostgresUser("nobody", user_namespace.NAMESPACE_ID, user_namespace.NAMESPACE_ID)
     return PostgresUser("nobody", entry.pw_uid, entry.pw_gid)
-
-
-def _namespace_works() -> bool:
-    child = os.fork()
-    if child == 0:
-        try:
-            _enter_namespace()
-        except OSError:
-            os._exit(1)
-        os._exit(0)
-    return os.waitpid(child, 0)[1] == 0
-
-
-def _enter_namespace() -> None:
-    if _libc.unshare(CLONE_NEWUSER) != 0:
-        raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
-    for name, line in (
-        ("setgroups", b"deny"),
-        ("uid_map", b"%d 0 1" % NAMESPACE_ID),
-        ("gid_map", b"%d 0 1" % NAMESPACE_ID),
-    ):
-        file = os.open(f"/proc/self/{name}", os.O_WRONLY)
-        os.write(file, line)
-        os.close(file)
