@@ -35,8 +35,10 @@ FLOOR: Final = 20_000.0
 FROM_SLICES: Final = "limits decided from slices, one key"
 
 SECONDS: Final = 3.0
-ORGANIZATIONS: Final = 20
-KEYS: Final = 100
+ORGANIZATIONS: Final = 200
+KEYS: Final = 1000
+PAUSE_SECONDS: Final = 2.0
+"""Between two calls of each key, where nothing but holding the slices is measured."""
 _BATCH: Final = 50
 """Decisions between two moments at which other tasks have their turn, as between calls."""
 _CALLERS: Final = 64
@@ -74,6 +76,8 @@ async def _measure(url: str, progress: Callable[[str], None]) -> list[Rate]:
         orgs = [uuid7() for _ in range(ORGANIZATIONS)]
         many = [_gate(limiter, orgs[number % ORGANIZATIONS], number) for number in range(KEYS)]
         rates.append(await _from_slices(many, f"limits decided from slices, {KEYS:,} keys of {ORGANIZATIONS}"))
+        progress("holding slices")
+        rates.append(await _held(many, f"limits of rare calls, {KEYS:,} keys of {ORGANIZATIONS}"))
         progress("asking Valkey")
         rates.append(
             await _one_by_one([_gate(limiter, uuid7(), 0, ahead=False)], 1, "limits decided in Valkey, one caller")
@@ -136,6 +140,20 @@ async def _from_slices(gates: list[Gate], title: str) -> Rate:
             admission.release()
         done += _BATCH
         await asyncio.sleep(0)
+    return _rate(title, done, started, busy)
+
+
+async def _held(gates: list[Gate], title: str) -> Rate:
+    """Each key calls every `PAUSE_SECONDS`: what a call costs with all that it takes to keep its slices true."""
+    done, started, busy = 0, time.perf_counter(), time.process_time()
+    for number in range(round(len(gates) * max(1.0, 2 * SECONDS / PAUSE_SECONDS))):
+        admission = await gates[number % len(gates)].admit(_TOKENS)
+        admission.settle(_TOKENS // 10)
+        admission.release()
+        done += 1
+        ahead = started + done * PAUSE_SECONDS / len(gates) - time.perf_counter()
+        if ahead > 0:
+            await asyncio.sleep(ahead)
     return _rate(title, done, started, busy)
 
 

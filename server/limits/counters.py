@@ -15,8 +15,8 @@ _SERIALS: Final = itertools.count(1)
 _FLOW_MS: Final = {Per.SECOND: 1000, Per.MINUTE: 60_000}
 _SLOTS_AHEAD: Final = 8
 _CALLS_AHEAD: Final = 8
-_BUSY_CALLS: Final = 3
-"""From so many calls between two looks on, a slice is worth its round trip."""
+_IDLE_SECONDS: Final = 60.0
+"""So long after the last call nothing is held any more."""
 _AHEAD_SECONDS: Final = 3.0
 """A slice is to last so long."""
 _LOOK_SECONDS: Final = 1.0
@@ -31,6 +31,7 @@ class Counter:
         "_prefix",
         "_rate",
         "_shares",
+        "_used",
         "_zone",
         "cost",
         "limit",
@@ -45,6 +46,8 @@ class Counter:
         self._zone = zone
         self._bounds = (0, 0, 0)
         self._rate = 0.0
+        self._used = -_IDLE_SECONDS
+        """When a call was last seen to take units."""
         self.limit = limit
         """The one that a gate was made for last."""
         self.cost = 1
@@ -60,6 +63,11 @@ class Counter:
     def is_calendar(self) -> bool:
         """Whether it has windows."""
         return self.limit.per in SPANS
+
+    @property
+    def is_flowing(self) -> bool:
+        """Whether units flow back continuously."""
+        return self.limit.per in _FLOW_MS
 
     @property
     def bounds(self) -> tuple[int, int, int]:
@@ -98,15 +106,21 @@ class Counter:
     def look(self, now: float) -> None:
         """Learns the demand. Call before `ahead`."""
         share, seconds = self.share, now - self.share.taken_since
+        if share.taken:
+            self._used = now
         if seconds < _LOOK_SECONDS:
             return
         self._rate = share.taken / seconds if share.taken_since else 0.0
         share.taken, share.taken_since = 0, now
 
+    def asked(self, cost: int, now: float) -> None:
+        """A call asks Valkey for so many units."""
+        self.cost, self._used = cost, now
+
     def ahead(self, now: float) -> int:
-        """Units that should be free for the calls to come; 0 where they are rare, or others are short of units."""
+        """Units that should be free for the calls to come; 0 where there were none for a while, or others are short."""
         share, cost = self.share, self.cost
-        if now < self.recalled_until or max(share.taken, self._rate) < _BUSY_CALLS * cost:
+        if now < self.recalled_until or now - self._used >= _IDLE_SECONDS:
             return 0
         if self.limit.unit is Unit.CONCURRENCY:
             return _SLOTS_AHEAD

@@ -1,7 +1,7 @@
 -- Decides N limits at once, or takes reports of what a process holds. Nothing is charged unless everything is.
 --
 -- KEYS: two for each limit: its counter, and where it is a calendar window's, that of the next window.
--- ARGV: process, number of the request, offset in ms, life of what is held in ms, whether to decide, fewest tokens,
+-- ARGV: process, number of the request, offset in ms, longest life of what is held in ms, whether to decide, fewest tokens,
 --       how long after a holder's end its books may need, then one for each limit, these fields with blanks between:
 --   kind       g flows (GCRA), c calendar, s slots
 --   a, b, z    g: ms of the window, units that flow back in it, 0.  c: start, end, end of the next window
@@ -12,6 +12,7 @@
 --   held       units that it holds: free ones, and those of running calls; free: the first part of them
 --   serial     of the process's count: another one begins with nothing charged
 --   base       what the database says was used in the window, or -1
+--   life       ms that what is held counts from now on
 -- Answers {word, number, now, then for each limit: window (1 or 2), epoch, used, extra, reset, wait, recall, with blanks
 -- between} (epoch: "-" where the counter must be rebuilt; reset: ms until all is free; wait: until what was asked for is):
 --   OK      number = tokens charged        NO       number = the limit that refuses
@@ -21,7 +22,7 @@
 -- A counter is a hash: e epoch, b base, l lost, s settled at the loss, r when to rebuild (c); v debt, a time (g);
 -- k when units were recalled; p:<process> = charged, held, free, expiry, number of its last request, serial, zero:
 -- what was charged when the counter first heard of the process, which is in the base, or gone.
-local FIELDS = '^' .. string.rep('(%S+) ', 12) .. '(%S+)$'
+local FIELDS = '^' .. string.rep('(%S+) ', 13) .. '(%S+)$'
 local process, number, offset, life = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local deciding, fewest, books = ARGV[5] == '1', tonumber(ARGV[6]), tonumber(ARGV[7])
 local RECALL = 1000
@@ -42,12 +43,13 @@ local function parse(record)
 end
 
 local function read(index)
-  local kind, a, b, z, capacity, cost, flexible, wish, charged, held, free, serial, base =
+  local kind, a, b, z, capacity, cost, flexible, wish, charged, held, free, serial, base, span =
     string.match(ARGV[7 + index], FIELDS)
   local item = {
     kind = kind, a = tonumber(a), b = tonumber(b), z = tonumber(z), capacity = tonumber(capacity),
     cost = tonumber(cost), flexible = flexible == '1', wish = tonumber(wish), charged = tonumber(charged),
     held = tonumber(held), free = tonumber(free), serial = serial, base = tonumber(base),
+    life = tonumber(span),
     window = 1, key = KEYS[index * 2 - 1], extra = 0, recall = 0, zero = 0,
   }
   if item.kind == 'c' and deciding then
@@ -64,7 +66,7 @@ end
 
 -- What others hold; those whose time is over are folded away.
 local function fold(item)
-  item.others_charged, item.others_held, item.others_free, item.gone, item.inherited = 0, 0, 0, {}, 0
+  item.others_charged, item.others_held, item.others_free, item.gone, item.inherited, item.holders = 0, 0, 0, {}, 0, 1
   local base, lost, ended = tonumber(item.row.b or '0'), tonumber(item.row.l or '0'), false
   for field, record in pairs(item.row) do
     if string.sub(field, 1, 2) == 'p:' and field ~= mine then
@@ -73,6 +75,7 @@ local function fold(item)
         item.others_charged = item.others_charged + other.charged
         item.others_held = item.others_held + other.held
         item.others_free = item.others_free + other.free
+        item.holders = item.holders + 1
       else
         item.gone[#item.gone + 1] = field
         -- What a dead process may have used stays counted: as debt, or until the database knows better.
@@ -91,7 +94,9 @@ local function load(item)
   local flat = redis.call('HGETALL', item.key)
   for at = 1, #flat, 2 do item.row[flat[at]] = flat[at + 1] end
   local record = item.row[mine] and parse(item.row[mine])
-  if record and record.number >= number then return false end
+  if record and record.number >= number then return 'OLD' end
+  -- It was there before, and believes itself back in the window before: what it holds here must not be forgotten.
+  if record and item.window == 2 and record.serial == item.serial then return 'STALE' end
   item.based = item.row.b ~= nil
   item.debt = tonumber(item.row.v or '0')
   item.known = item.row.e
@@ -112,7 +117,6 @@ local function load(item)
     item.debt = math.max(0, item.debt - elapsed * item.b)
     item.debt = math.max(0, item.debt + item.inherited + (item.charged - before) * item.a)
   end
-  return true
 end
 
 -- A calendar counter that the database is asked for: new, or put right after a holder's end.
@@ -164,7 +168,7 @@ local function save(item)
   if item.kind == 'c' and not item.based and item.held == 0 and not item.row[mine] then return end
   local values = {mine, string.format(
     '%.0f %.0f %.0f %.0f %.0f %s %.0f',
-    item.charged + item.zero, item.held, item.free, now + life, number, item.serial, item.zero)}
+    item.charged + item.zero, item.held, item.free, now + item.life, number, item.serial, item.zero)}
   local function put(field, value) values[#values + 1] = field; values[#values + 1] = value end
   if item.known then put('e', item.known) end
   local keep = life * 2
@@ -186,7 +190,8 @@ local items = {}
 for index = 1, count do
   local item = read(index)
   if not item then return {'STALE', index, text(now)} end
-  if not load(item) then return {'OLD', index, text(now)} end
+  local wrong = load(item)
+  if wrong then return {wrong, index, text(now)} end
   if item.kind == 'c' then rebuild(item) end
   items[index] = item
 end
@@ -226,9 +231,8 @@ for _, item in ipairs(items) do
   if recalled then item.recall = 1 end
   if word == 'OK' then
     item.held = item.held + item.cost
-    -- Ahead of need only an eighth of what is left, so that the last units go one by one; slots come back at once when
-    -- they are recalled, so half of them.
-    local left = math.floor((item.capacity - used(item)) / (item.kind == 's' and 2 or 8))
+    -- Ahead of need only a quarter of the holder's part of what is left, so that the last units go one by one.
+    local left = math.floor((item.capacity - used(item)) / (4 * item.holders))
     local open = item.kind ~= 'c' or (item.based and now < item.ends)
     if open and not recalled and item.wish > 0 and left >= item.wish / 4 then
       item.extra = math.min(item.wish, left)

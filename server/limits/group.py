@@ -23,8 +23,8 @@ from server.limits.gate import Admission, Gate
 from server.limits.limits import Limit, Unit
 from server.limits.metrics import Figures
 from server.limits.rebuilding import UsedSoFar, WantedSum
-from server.limits.script import Answer, Script
-from server.limits.shares import LIFE_SECONDS, UNKNOWN, Share
+from server.limits.script import Answer, Request, Script
+from server.limits.shares import FAIR_PART, LIFE_SECONDS, RENEW_SECONDS, UNKNOWN, Share
 from server.limits.telling import RECALLED_SECONDS, Told
 from server.rpc.errors import UnavailableError
 from server.storage.database import DatabaseUnavailableError
@@ -43,8 +43,8 @@ _TRIES: Final = 6
 _NUMBERS: Final = itertools.count(1)
 """Of requests to Valkey. A group that nobody uses is forgotten, and Valkey remembers its last number for a while: the
 next one of the same tag must not begin below it."""
-_LINES: Final = 60
-"""Counters that one report is about."""
+MOST_LINES: Final = 60
+"""Counters that one request is about."""
 
 
 class Group:
@@ -72,7 +72,9 @@ class Group:
         self._clock = clock
         self._figures = figures
         self._others_run = others_run
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
+        """Whoever has it tells or asks."""
+        self._asking = 0
         self._ahead_ms = clock.now().timestamp() * 1000 + script.offset_ms - clock.monotonic() * 1000
         """Valkey's time minus ours."""
         self._counters: WeakValueDictionary[str, Counter] = WeakValueDictionary()
@@ -97,12 +99,18 @@ class Group:
             self._active.add(self)
 
     @property
+    def is_asking(self) -> bool:
+        """Whether calls wait for Valkey, or for their turn."""
+        return self._asking > 0 or self.turn.locked()
+
+    @property
     def slices(self) -> int:
         """Counters of which units are held ahead of need."""
         return sum(share.free > 0 for share in self._held)
 
     async def decide(self, gate: Gate, tokens: int, least_tokens: int | None) -> Admission:
         """See `Gate.admit`."""
+        self._asking += 1
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 return await self._decide_in_turn(gate, tokens, least_tokens)
@@ -112,23 +120,43 @@ class Group:
         except UnavailableError:
             self._figures.unavailable += 1
             raise
+        finally:
+            self._asking -= 1
 
     async def look(self, gate: Gate) -> None:
         """See `Gate.look`."""
+        self._asking += 1
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS), self._turn:
+            async with asyncio.timeout(_PATIENCE_SECONDS), self.turn:
                 await self._ask(gate, 0, None, calls=0)
         except TimeoutError as error:
             raise UnavailableError("limits: no turn in time") from error
+        finally:
+            self._asking -= 1
 
     async def report(self) -> None:
         """Tells Valkey what changed, renews what is used, gives back what is not. To be called every quarter second."""
-        async with self._turn:
-            now = self._clock.monotonic()
-            lines = [line for share, counter in self._held.items() if (line := self._due(share, counter, now))]
-            for at in range(0, len(lines), _LINES):
-                await self._exchange(lines[at : at + _LINES])
-            self._drop_what_is_told()
+        async with self.turn:
+            lines = self.lines_due()
+            for at in range(0, len(lines), MOST_LINES):
+                await self._exchange(lines[at : at + MOST_LINES])
+            self.drop_what_is_told()
+
+    def lines_due(self) -> list[Told]:
+        """What a report has to tell now; for whoever has the turn."""
+        now = self._clock.monotonic()
+        lines = [line for share, counter in self._held.items() if (line := self._due(share, counter, now))]
+        if lines:
+            # The way is paid for: what else changed goes with it.
+            due = {line.share for line in lines}
+            others = [item for item in self._held.items() if item[0].is_changed and item[0] not in due]
+            lines += [Told(counter, share, counter.limit, 0, False, 0, -1) for share, counter in others]
+        return lines
+
+    def tell_anew(self) -> None:
+        """Valkey forgot: all that is held is told with the next report, and not used before."""
+        for share in self._held:
+            share.told, share.good_until = UNKNOWN, 0.0
 
     def give_back(self) -> None:
         """Somebody is short of units: holds none ahead of need for a while."""
@@ -150,7 +178,7 @@ class Group:
         patience, called = loop.time() + _RECALL_SECONDS, False
         fewest = tokens if least_tokens is None else least_tokens
         while True:
-            async with self._turn:
+            async with self.turn:
                 taken = gate.take(tokens)
                 if taken is not None:
                     return taken
@@ -200,7 +228,7 @@ class Group:
             self.keep(left, counter)
         cost = tokens if limit.unit is Unit.TOKENS else calls
         if calls:
-            counter.cost = cost
+            counter.asked(cost, now)
         counter.look(now)
         share = counter.share
         share.free = 0
@@ -214,13 +242,26 @@ class Group:
         if share is counter.share:
             counter.look(now)
             wish = counter.ahead(now)
-        if share.free > wish * 2 or now >= share.good_until:
-            share.free = min(share.free, wish) if now < share.good_until else 0
-        if not share.needs_telling(now) and share.free >= wish // 2:
+        # Where little is left it is held by nobody ahead of need.
+        fair = share.remaining(counter.limit.capacity) // FAIR_PART
+        if share.free > min(wish * 2, fair) or now >= share.good_until:
+            share.free = min(share.free, wish, fair) if now < share.good_until else 0
+        # Where there was less than the wish it is not asked for at each look.
+        if counter.is_flowing and share.charged > share.told[0] and share.is_half_empty(counter.limit.capacity):
+            # It flows back from when Valkey hears of it.
+            return Told(counter, share, counter.limit, 0, False, max(0, wish - share.free), -1)
+        is_enough = share.free >= wish // 2 or (share.is_short and now - share.told_time < RENEW_SECONDS)
+        if is_enough and not share.needs_telling(now) and not _wakes(share, counter):
             return None
         return Told(counter, share, counter.limit, 0, False, max(0, wish - share.free), -1)
 
     async def _exchange(self, lines: Sequence[Told], fewest: int = 0, *, deciding: bool = False) -> Answer:
+        request = self.request(lines, fewest, deciding=deciding)
+        before = self._clock.monotonic()
+        return self.learn(lines, await self._script.decide(*request), before)
+
+    def request(self, lines: Sequence[Told], fewest: int = 0, *, deciding: bool = False) -> Request:
+        """Keys and arguments that say this; for whoever has the turn."""
         head = (self._process, next(_NUMBERS), self._script.offset_ms, _LIFE_MS, int(deciding), fewest, _BOOKS_MS)
         keys: list[str] = []
         arguments = [str(value) for value in head]
@@ -229,8 +270,10 @@ class Group:
             arguments.append(line.argument(deciding))
             # Until it answers, nobody knows whether it has heard.
             line.share.told = UNKNOWN
-        before = self._clock.monotonic()
-        answer = await self._script.decide(keys, arguments)
+        return keys, arguments
+
+    def learn(self, lines: Sequence[Told], answer: Answer, before: float) -> Answer:
+        """Takes over what was answered to a request that was sent at `before`."""
         if answer.word == "STALE":
             # From the end of the way, so that the next estimate is not ahead of Valkey.
             self._ahead_ms = answer.now - self._clock.monotonic() * 1000
@@ -238,6 +281,9 @@ class Group:
         self._ahead_ms = answer.now - before * 1000
         for line, heard in zip(lines, answer.lines, strict=False):
             line.learn(heard, answer, before, self._clock.monotonic())
+            if line.counter.share.held:
+                # It may be the next window's, which was not there when the request was made.
+                self.keep(line.counter.share, line.counter)
         return answer
 
     async def _rebuild(self, lines: Sequence[Told], answer: Answer) -> Mapping[Counter, int]:
@@ -259,13 +305,19 @@ class Group:
         self._figures.rebuilt += len(unknown)
         return dict(zip(unknown, sums, strict=True))
 
-    def _drop_what_is_told(self) -> None:
+    def drop_what_is_told(self) -> None:
+        """Forgets shares of which Valkey has heard that they are empty."""
         now = self._clock.monotonic()
         for share in [share for share in self._held if not share.held and not share.needs_telling(now)]:
             share.kept = False
             del self._held[share]
         if not self._held:
             self._active.discard(self)
+
+
+def _wakes(share: Share, counter: Counter) -> bool:
+    """Whether slots are taken of which Valkey would count the rest of a long life, were this process to die."""
+    return counter.limit.unit is Unit.CONCURRENCY and share.running > 0 and share.told_life == LIFE_SECONDS
 
 
 def _wanted_sum(counter: Counter) -> WantedSum:

@@ -18,6 +18,7 @@ from server.limits.group import Group
 from server.limits.limits import Limit
 from server.limits.metrics import Figures
 from server.limits.rebuilding import UsedSoFar
+from server.limits.reports import report_together
 from server.limits.script import Script
 from server.rpc.errors import UnavailableError
 
@@ -51,6 +52,8 @@ class Limiter:
         self._figures = Figures()
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
         self._active: set[Group] = set()
+        self._mark = ""
+        """Of Valkey's memory, as it was last heard."""
 
     def gate(self, org_id: UUID, zone: ZoneInfo, limits: Sequence[Limit]) -> Gate:
         """The limits of a kind of call of an organization. Where two count the same, the stricter is kept.
@@ -63,10 +66,15 @@ class Limiter:
         """Limits of a network address, by any text that stands for it: a decision of its own, about nobody's usage."""
         return self._gate(f"address:{address}", None, _UTC, limits)
 
+    @property
+    def holds(self) -> bool:
+        """Whether there is anything of which Valkey must hear."""
+        return bool(self._active)
+
     async def start(self) -> None:
         """Learns since when Valkey remembers. Where it is away that is learnt later."""
         try:
-            await self.script.kept_seconds()
+            self._mark = (await self.script.pulse()).mark
         except UnavailableError as error:
             _log.warning("limits cannot be counted", error=error.internal)
 
@@ -76,20 +84,25 @@ class Limiter:
         if not self._active:
             return
         try:
-            recalled = await self.script.pulse()
+            pulse = await self.script.pulse()
+            if pulse.mark != self._mark:
+                self._mark = pulse.mark
+                for group in self._active:
+                    group.tell_anew()
+            for group in [group for group in self._active if group.tag in pulse.recalled]:
+                group.give_back()
+            busy = await report_together(list(self._active), self.script, self._clock)
         except UnavailableError as error:
             _log.debug("limits are not counted", error=error.internal)
             return
-        for group in [group for group in self._active if group.tag in recalled]:
-            group.give_back()
-        await self._for_all(Group.report)
+        await self._for_all(busy, Group.report)
 
     async def close(self) -> None:
         """Gives back what no call holds; the slots of calls that still run free themselves in time."""
-        await self._for_all(Group.close)
+        await self._for_all(list(self._active), Group.close)
 
-    async def _for_all(self, work: Callable[[Group], Awaitable[None]]) -> None:
-        groups = iter(list(self._active))
+    async def _for_all(self, chosen: Sequence[Group], work: Callable[[Group], Awaitable[None]]) -> None:
+        groups = iter(chosen)
 
         async def some() -> None:
             for group in groups:
@@ -98,7 +111,7 @@ class Limiter:
                 except UnavailableError as error:
                     _log.debug("limits were not told", error=error.internal)
 
-        await asyncio.gather(*(some() for _ in range(min(_SIDE_BY_SIDE, len(self._active)))))
+        await asyncio.gather(*(some() for _ in range(min(_SIDE_BY_SIDE, len(chosen)))))
 
     def _gate(self, tag: str, org_id: UUID | None, zone: ZoneInfo, limits: Sequence[Limit]) -> Gate:
         group = self._groups.get(tag)

@@ -30,11 +30,16 @@ end
 return string.format('%.0f', now - tonumber(since))
 """
 
-# Named script: recalled_tags. Tags whose units somebody called back within the last second.
+# Named script: pulse. The mark of `counters_since`, and the tags whose units somebody called back in the last second.
 _PULSE: Final = """
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-return redis.call('ZRANGEBYSCORE', KEYS[1], now - 1000, '+inf')
+local since = redis.call('GET', KEYS[2])
+if not since then
+  since = string.format('%.0f', now)
+  redis.call('SET', KEYS[2], since)
+end
+return {since, unpack(redis.call('ZRANGEBYSCORE', KEYS[1], now - 1000, '+inf'))}
 """
 
 # Named script: recall_tag. Calls back what is held of a tag; forgets recalls of before.
@@ -46,8 +51,8 @@ redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('PEXPIRE', KEYS[1], 60000)
 return 1
 """
-_RECALLS: Final = "tollbridge:limits:recalls"
-_MARK: Final = "tollbridge:limits:since"
+_RECALLS: Final = "{tollbridge:limits}:recalls"
+_MARK: Final = "{tollbridge:limits}:since"
 
 _ANSWER_SECONDS: Final = 0.6
 """Longest wait for Valkey."""
@@ -55,6 +60,10 @@ PULSE_SECONDS: Final = 1.0
 """How long units that are held may be used after Valkey last answered: so soon a hanging one stops every call."""
 _AWAY_SECONDS: Final = 0.2
 """How long nobody asks after it did not answer; then one does."""
+
+
+Request = tuple[Sequence[str], Sequence[str]]
+"""Keys and arguments of one call of the script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,16 @@ class Answer:
     lines: Sequence[Line]
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What every process hears four times a second."""
+
+    mark: str
+    """Of Valkey's memory: another one where it was lost."""
+    recalled: set[str]
+    """Tags whose units are called back."""
+
+
 class Script:
     """Runs the script; knows for a moment that Valkey is away, so that callers do not queue for it.
 
@@ -104,20 +123,33 @@ class Script:
         self.good_until = 0.0
         """Monotonic seconds: past it, nothing may be decided without asking."""
         self.offset_ms = offset_ms
+        self.round_trips = 0
+        """That were answered."""
 
     async def decide(self, keys: Sequence[str], arguments: Sequence[str]) -> Answer:
         """One call of the script. Raises `UnavailableError` within `_ANSWER_SECONDS`."""
-        row = await self._ask(self._evaluate(keys, arguments))
-        word, number, now, *rest = row
-        return Answer(word.decode(), int(number), int(now), [_line(line) for line in rest])
+        return _answer(await self._ask(self._evaluate(keys, arguments)))
+
+    async def decide_all(self, requests: Sequence[Request]) -> Sequence[Answer | None]:
+        """Many calls of the script in one round trip; None where one has to be sent by itself.
+
+        Raises `UnavailableError` within `_ANSWER_SECONDS`.
+        """
+        pipeline = self._valkey.pipeline(transaction=False)
+        for keys, arguments in requests:
+            # Kept until it is executed: nothing to wait for.
+            _ = pipeline.evalsha(_DECIDE_SHA, len(keys), *keys, *arguments)
+        rows = await self._ask(pipeline.execute(raise_on_error=False))
+        return [None if isinstance(row, Exception) else _answer(row) for row in rows]
 
     async def kept_seconds(self) -> float:
         """Since when Valkey has lost nothing, as far as its memory goes. Raises `UnavailableError`."""
         return int(await self._ask(self._valkey.eval(_SINCE, 1, _MARK))) / 1000
 
-    async def pulse(self) -> set[str]:
-        """Sees that Valkey answers; the tags whose units are called back. Raises `UnavailableError`."""
-        return {tag.decode() for tag in await self._ask(self._valkey.eval(_PULSE, 1, _RECALLS))}
+    async def pulse(self) -> Pulse:
+        """Sees that Valkey answers, and remembers. Raises `UnavailableError`."""
+        mark, *tags = await self._ask(self._valkey.eval(_PULSE, 2, _RECALLS, _MARK))
+        return Pulse(mark.decode(), {tag.decode() for tag in tags})
 
     async def recall(self, tag: str) -> None:
         """Calls back what other processes hold of a tag. Raises `UnavailableError`."""
@@ -146,6 +178,7 @@ class Script:
             # The client waits by asyncio.wait_for, which before Python 3.12 loses a cancellation that comes as it ends.
             raise asyncio.CancelledError
         self.good_until = before + PULSE_SECONDS
+        self.round_trips += 1
         return answer
 
 
@@ -154,6 +187,11 @@ def _close(command: Awaitable[Any]) -> None:
     close = getattr(command, "close", None)
     if close is not None:
         close()
+
+
+def _answer(row: Sequence[Any]) -> Answer:
+    word, number, now, *rest = row
+    return Answer(word.decode(), int(number), int(now), [_line(line) for line in rest])
 
 
 def _line(text: bytes) -> Line:

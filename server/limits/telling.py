@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from server.limits.counters import Counter
-from server.limits.limits import Limit
+from server.limits.limits import Limit, Unit
 from server.limits.script import Answer, Line
-from server.limits.shares import SLICE_SECONDS, Share
+from server.limits.shares import LIFE_SECONDS, SLICE_PART, SLOT_LIFE_SECONDS, Share
 
 RECALLED_SECONDS: Final = 1.0
 """So long nothing is held ahead of need after others were short of it."""
@@ -32,9 +32,13 @@ class Told:
     charged: int = field(init=False)
     running: int = field(init=False)
     free: int = field(init=False)
+    life: float = field(init=False)
+    """Seconds that Valkey is to count it."""
 
     def __post_init__(self) -> None:
         self.charged, self.running, self.free = self.share.charged, self.share.running, self.share.free
+        taken = self.running + self.cost > 0 and self.counter.limit.unit is Unit.CONCURRENCY
+        self.life = SLOT_LIFE_SECONDS if taken else LIFE_SECONDS
 
     def keys(self, deciding: bool) -> tuple[str, str]:
         """The counter's, and the next window's."""
@@ -47,7 +51,7 @@ class Told:
             first, second, third = self.share.start, self.share.end, self.share.end
         held = self.running + self.free
         numbers = (first, second, third, self.limit.capacity, self.cost, int(self.flexible), self.wish)
-        told = (self.charged, held, self.free, self.counter.serial, self.base)
+        told = (self.charged, held, self.free, self.counter.serial, self.base, int(self.life * 1000))
         return " ".join((kind, *map(str, numbers), *map(str, told)))
 
     def learn(self, heard: Line, answer: Answer, before: float, now: float) -> None:
@@ -59,6 +63,10 @@ class Told:
             return
         if heard.is_known:
             self._note(self.share, heard, answer, before)
+        else:
+            # It was heard, but the counter has to be rebuilt before anything of it may be used.
+            self.share.told = (self.charged, self.running, self.free)
+            self.share.told_time, self.share.told_life = before, self.life
 
     def _enter_next(self, heard: Line, answer: Answer, before: float, now: float) -> None:
         # The share that was told belongs to the window that is over: it was not heard of, and is told again.
@@ -74,9 +82,10 @@ class Told:
             granted = answer.number if self.flexible and answer.number >= 0 else self.cost
         share.free += heard.extra
         share.told = (self.charged, self.running + granted, self.free + heard.extra)
-        share.told_time = before
+        share.told_time, share.told_life = before, self.life
+        share.is_short = heard.extra < self.wish
         share.others = heard.used - sum(share.told)
         share.reset_time = before + heard.reset / 1000 if heard.reset >= 0 else float("inf")
-        share.good_until = before + SLICE_SECONDS
+        share.good_until = before + self.life * SLICE_PART
         if share.end:
             share.good_until = min(share.good_until, before + (share.end - answer.now) / 1000)

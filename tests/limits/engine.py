@@ -54,9 +54,20 @@ class Engine:
         return self.gates(*limits, zone=zone)[0]
 
     def go_to(self, moment: datetime) -> None:
-        """Valkey's time is this from now on; it goes on from there."""
+        """Valkey's time is this from now on; it goes on from there. Nobody may use what was held until then."""
         for limiter in self.limiters:
+            limiter.script.good_until = 0.0
             limiter.script.offset_ms = round(moment.timestamp() * 1000 - time.time() * 1000)
+
+    @property
+    def now(self) -> float:
+        """Valkey's time, Unix seconds."""
+        return time.time() + self.limiters[0].script.offset_ms / 1000
+
+    @property
+    def holds(self) -> bool:
+        """Whether a process holds anything of which Valkey must hear."""
+        return any(limiter.holds for limiter in self.limiters)
 
     def pass_time(self, seconds: float) -> None:
         """Valkey's time and the processes' go on by so much."""

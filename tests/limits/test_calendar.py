@@ -12,6 +12,9 @@ from server.limits.errors import LimitExceededError
 from server.limits.limits import Per
 from tests.limits.engine import Engine, admitted, requests, slots, tended, tokens, until
 
+_MANY = 1000
+"""Calls of which enough come after the last step, however slow the machine is."""
+
 # (zone, a moment at which a day begins there, hours of the day before, hours of the day after)
 _MIDNIGHTS = [
     ("Asia/Kolkata", datetime(2026, 11, 21, 18, 30, tzinfo=UTC), 24, 24),
@@ -48,20 +51,30 @@ async def test_a_day_lasts_from_midnight_to_midnight_in_the_zone(
 async def test_midnight_passes_once_while_three_processes_call(three: Engine) -> None:
     midnight = datetime(2026, 11, 21, 18, 30, tzinfo=UTC)
     gates = three.gates(requests(Per.DAY, 30), requests(Per.MONTH, 1000), zone=ZoneInfo("Asia/Kolkata"))
-    three.go_to(until(midnight, -0.15))
-    through: list[float] = []
-    loop = asyncio.get_running_loop()
+    three.go_to(until(midnight, -3600))
+    through: list[int] = []
+    left = [30]
 
     async def call(number: int) -> None:
-        gate = gates[number]
-        for _ in range(60):
-            asked = loop.time()
-            if await admitted(gate, 1):
-                through.append(asked)
-            await asyncio.sleep(0.005)
+        """Calls until the allowance is used up, and a few times after."""
+        for _ in range(_MANY):
+            through.extend([number] * len(await admitted(gates[number], 1)))
+            if len(through) >= left[0]:
+                break
+            await asyncio.sleep(0)
+        for _ in range(3):
+            through.extend([number] * len(await admitted(gates[number], 1)))
 
     async with tended(three):
         await asyncio.gather(*(call(number) for number in range(3)))
+        assert len(through) == 30, "the day before"
+        # Midnight passes while all three call, in steps that none of them is told of.
+        left[0] = 60
+        calling = asyncio.gather(*(call(number) for number in range(3)))
+        for seconds in (-0.2, -0.05, 0.01, 0.1, 1, 3600, 7200):
+            three.go_to(until(midnight, seconds))
+            await asyncio.sleep(0.01)
+        await calling
     # Once before and once after: a second reset would let 90 through.
     assert len(through) == 60
 
@@ -113,6 +126,22 @@ async def test_what_was_charged_yesterday_is_given_back_to_yesterday(engine: Eng
     assert len(await admitted(gate, 1, 1)) == 1
     engine.go_to(until(midnight, -4))
     assert len(await admitted(gate, 1, 100)) == 1
+
+
+async def test_what_the_first_call_of_a_day_took_is_renewed_while_it_runs(three: Engine) -> None:
+    here, there, _ = three.gates(tokens(Per.DAY, 100))
+    midnight = datetime(2026, 11, 22, tzinfo=UTC)
+    three.go_to(until(midnight, -60))
+    await here.look()
+    # Another has called in the new day; here only Valkey knows of it.
+    three.go_to(until(midnight, 1))
+    await there.look()
+    running = await here.admit(100)
+    for _ in range(30):
+        three.pass_time(2)
+        await three.tend()
+        assert await admitted(there, 1, 1) == []
+    running.settle(90)
 
 
 async def test_no_slice_outlives_its_window(engine: Engine) -> None:

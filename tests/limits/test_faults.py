@@ -198,6 +198,9 @@ async def test_a_forgetful_valkey_is_told_again_by_who_runs_and_by_the_records(o
                 calls = [await there.admit(460)]
             except UnavailableError:
                 continue
+            except LimitExceededError:
+                # What is free elsewhere is not back yet. Were it never: no call, and 20 s are over.
+                continue
         assert calls, "40 in the records and 500 running leave 460"
         with pytest.raises(LimitExceededError):
             await here.admit(1)

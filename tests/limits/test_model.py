@@ -3,50 +3,69 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.foundation.windows import Span, window
 from server.limits.errors import LimitExceededError
 from server.limits.gate import Admission
-from server.limits.limits import Per
+from server.limits.limits import Per, Unit
+from server.limits.rebuilding import WantedSum
 from tests.limits.engine import Engine, open_engine, requests, slots, tended, tokens
 
 ZONE: Final = ZoneInfo("America/New_York")
 BEGIN: Final = datetime(2026, 10, 31, 22, tzinfo=UTC)
 _DAY, _MONTH, _SLOTS = 60, 900, 5
 _MINUTE: Final = 30
+_TRIES: Final = 20
+_STEP_SECONDS: Final = 3.0
+"""As slices last for longer, and slots do."""
+_LATE_SECONDS: Final = 8.0
+"""So long a call may be unknown to Valkey, steps included."""
 
 
 @dataclass
 class Reference:
-    """One list of what happened; sums are taken over it each time."""
+    """One list of what happened; sums are taken over it each time. It is also what the usage records say."""
 
-    now: float = BEGIN.timestamp()
-    calls: list[tuple[float, int]] = field(default_factory=list)
-    """When it was let through, and the tokens that it is charged: worst case until it is settled."""
+    calls: list[tuple[float, float, int]] = field(default_factory=list)
+    """Between which moments it was let through, and the tokens that it is charged: worst case until it is settled."""
     running: set[int] = field(default_factory=set)
 
-    def admits(self, cost: int) -> bool:
-        requests_a_day = sum(1 for time, _ in self.calls if self._within(Span.DAY, time))
-        tokens_a_month = sum(charged for time, charged in self.calls if self._within(Span.MONTH, time))
+    def admits(self, now: float, cost: int) -> bool:
+        requests_a_day = len(self._within(Span.DAY, now))
+        tokens_a_month = sum(self._within(Span.MONTH, now))
         return requests_a_day < _DAY and tokens_a_month + cost <= _MONTH and len(self.running) < _SLOTS
 
-    def flows(self, slack: float) -> bool:
-        """Whether a request of the minute's limit is free: GCRA as a theoretical arrival time."""
+    def flows(self, now: float, late: float | None = None) -> bool:
+        """Whether a request of the minute's limit is free: GCRA as a theoretical arrival time. `late`: seconds by which
+        each call was told too late; None: as early as it can have been."""
         arrival, spacing = 0.0, 60 / _MINUTE
-        for time, _ in self.calls:
-            arrival = max(arrival, time) + spacing
-        return max(arrival, self.now + slack) + spacing - (self.now + slack) <= 60 + 1e-6
+        for first, last, _ in self.calls:
+            arrival = max(arrival, first if late is None else min(last + late, now)) + spacing
+        return max(arrival, now) + spacing - now <= 60 + 1e-3
 
-    def _within(self, span: Span, time: float) -> bool:
-        here = window(span, datetime.fromtimestamp(self.now, UTC), ZONE)
-        return here.start.timestamp() <= time < here.end.timestamp()
+    async def used(self, _org_id: UUID, wanted: Sequence[WantedSum]) -> Sequence[int]:
+        ended = [call for number, call in enumerate(self.calls) if number not in self.running]
+        return [
+            sum(
+                charged if want.unit is Unit.TOKENS else 1
+                for time, _, charged in ended
+                if want.start.timestamp() <= time < want.end.timestamp()
+            )
+            for want in wanted
+        ]
+
+    def _within(self, span: Span, now: float) -> list[int]:
+        here = window(span, datetime.fromtimestamp(now, UTC), ZONE)
+        return [charged for time, _, charged in self.calls if here.start.timestamp() <= time < here.end.timestamp()]
 
 
 _STEPS = st.lists(
@@ -62,31 +81,37 @@ _STEPS = st.lists(
 
 
 class _Run:
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, reference: Reference) -> None:
         self.engine = engine
         limits = (requests(Per.DAY, _DAY), tokens(Per.MONTH, _MONTH), slots(_SLOTS), requests(Per.MINUTE, _MINUTE))
         self.gates = engine.gates(*limits, zone=ZONE)
-        self.reference = Reference()
+        self.reference = reference
         self.open: dict[int, Admission] = {}
 
     async def call(self, process: int, cost: int) -> bool:
-        """Whether it was let through, which it is exactly where the reference lets it.
+        """Whether it was let through, which it never is where the reference does not let it.
 
-        Close to where the minute's limit turns, either is right: real time passes here and not there.
+        Where the reference does, it is after a few tries at most: each waits for what others hold, but a busy machine
+        may keep them from giving it back. A minute's limit may be a little strict: units flow back once they are told.
         """
-        expected = self.reference.admits(cost)
-        early, late = self.reference.flows(-0.5), self.reference.flows(2.0)
-        try:
-            admission = await self.gates[process].admit(cost)
-        except LimitExceededError:
-            assert not (expected and early and late), (self.reference, cost)
-            return False
-        assert expected, (self.reference, cost)
-        assert early or late, (self.reference, cost)
-        self.open[len(self.reference.calls)] = admission
-        self.reference.running.add(len(self.reference.calls))
-        self.reference.calls.append((self.reference.now, cost))
-        return True
+        before = self.engine.now
+        expected = self.reference.admits(before, cost)
+        for _ in range(_TRIES):
+            due = expected and self.reference.flows(self.engine.now, _LATE_SECONDS)
+            try:
+                admission = await self.gates[process].admit(cost)
+            except LimitExceededError:
+                if due:
+                    continue
+                return False
+            after = self.engine.now
+            assert expected, ("let through", self.reference, cost)
+            assert self.reference.flows(after), ("let through", self.reference, cost, after)
+            self.open[len(self.reference.calls)] = admission
+            self.reference.running.add(len(self.reference.calls))
+            self.reference.calls.append((before, after, cost))
+            return True
+        raise AssertionError(("refused", self.reference, cost, before, self.gates[process].states()))
 
     def end(self, number: int, used: int) -> None:
         """One of the running calls ends, having used more or fewer tokens than it was charged."""
@@ -97,35 +122,31 @@ class _Run:
         admission.settle(used)
         admission.release()
         self.reference.running.discard(index)
-        time, _ = self.reference.calls[index]
-        self.reference.calls[index] = (time, used)
+        first, last, _ = self.reference.calls[index]
+        self.reference.calls[index] = (first, last, used)
 
     async def wait(self, seconds: float) -> None:
-        """Time passes; what runs is renewed as it does."""
-        for _ in range(3):
+        """Time passes; what is held is renewed as it does, and goes back after a minute."""
+        await self.engine.tend()
+        while seconds > 0:
+            part = min(_STEP_SECONDS, seconds) if self.engine.holds else seconds
+            self.engine.pass_time(part)
             await self.engine.tend()
-        # Calls that run are no shorter for it, their processes live on.
-        for step in range(int(min(seconds, 3600)) // 5 + 1 if self.open else 1):
-            part = min(5.0, seconds - step * 5) if self.open and seconds <= 600 else seconds
-            self.engine.pass_time(max(0.0, part))
-            await self.engine.tend()
-            if part == seconds:
-                break
-        self.reference.now += seconds
+            seconds -= part
 
 
 @settings(
     deadline=None,
     max_examples=60,
-    phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=_STEPS)
 def test_it_decides_as_the_reference_does(valkey_url: str, steps: list[tuple[str, int, int]]) -> None:
     async def run() -> None:
-        async with open_engine(valkey_url, 3) as engine:
+        reference = Reference()
+        async with open_engine(valkey_url, 3, reference) as engine:
             engine.go_to(BEGIN)
-            model = _Run(engine)
+            model = _Run(engine, reference)
             for kind, first, second in steps:
                 if kind == "wait" and first > 600:
                     # Nobody's call lasts for hours, and a process that is not tended for so long is dead.

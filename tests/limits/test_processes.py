@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import IO, cast
 from uuid import uuid4
 
-from server.limits.shares import LIFE_SECONDS
+from server.limits.shares import SLOT_LIFE_SECONDS
 from tests.limits.engine import admitted, open_engine, slots
 
 Limits = Sequence[tuple[str, str, str, int]]
@@ -70,7 +70,7 @@ async def test_slots_of_a_killed_process_come_back_by_themselves(valkey_url: str
             assert await admitted(gate, 1) == []
         # Nobody takes them back for it: their time ends by Valkey's clock.
         assert await admitted(gate, 1) == []
-        engine.pass_time(LIFE_SECONDS + 1)
+        engine.pass_time(SLOT_LIFE_SECONDS + 1)
         assert len(await admitted(gate, 7)) == 6
 
 

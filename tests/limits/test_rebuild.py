@@ -113,3 +113,28 @@ async def test_without_the_database_nothing_is_rebuilt_and_nothing_let_through(v
             await engine.gate(requests(Per.DAY, 10)).admit()
         # What needs no records goes on.
         assert len(await admitted(engine.gate(requests(Per.MINUTE, 10)), 1)) == 1
+
+
+async def test_who_runs_tells_a_valkey_that_forgot_at_the_next_look(three: Engine) -> None:
+    here, there, _ = three.gates(tokens(Per.DAY, 1000))
+    running = await here.admit(600)
+    await three.tend()
+    await three.valkey.flushall()
+    await three.tend()
+    assert await admitted(there, 1, 401) == []
+    assert len(await admitted(there, 1, 400)) == 1
+    running.settle(600)
+
+
+async def test_nothing_is_used_of_what_a_valkey_that_forgot_was_not_told(engine: Engine) -> None:
+    gate = engine.gate(requests(Per.DAY, 1000))
+    (await gate.admit()).release()
+    await engine.tend()
+    assert gate.take() is not None
+    await engine.valkey.flushall()
+    await engine.tend()
+    # It is rebuilt first.
+    assert gate.take() is None
+    assert len(engine.records.asked) == 1
+    await gate.admit()
+    assert len(engine.records.asked) == 2

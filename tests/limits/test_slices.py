@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from uuid import uuid4
 
 import pytest
 
@@ -11,7 +12,7 @@ from server.limits.errors import LimitExceededError
 from server.limits.limits import Per
 from server.limits.script import PULSE_SECONDS
 from server.limits.shares import LIFE_SECONDS
-from tests.limits.engine import Engine, admitted, open_engine, requests, slots, tended, tokens
+from tests.limits.engine import UTC_ZONE, Engine, admitted, open_engine, requests, slots, tended, tokens
 
 
 async def _commands(engine: Engine) -> int:
@@ -35,21 +36,48 @@ async def test_a_busy_process_decides_in_memory_while_plenty_is_left(engine: Eng
     assert gate.states()[1].remaining == 10**6 - 40
 
 
-async def test_a_rare_caller_holds_nothing(engine: Engine) -> None:
-    gate = engine.gate(requests(Per.DAY, 10**6))
-    for _ in range(5):
-        await gate.admit()
-        await engine.tend()
-        engine.pass_time(2)
-    assert gate.counters[0].share.free == 0
+async def test_a_rare_caller_asks_once_and_decides_in_memory(engine: Engine) -> None:
+    gate = engine.gate(requests(Per.MINUTE, 10**6), requests(Per.DAY, 10**6), tokens(Per.DAY, 10**9), slots(1000))
+    (await gate.admit(100)).release()
+    for _ in range(20):
+        for _ in range(20):
+            engine.pass_time(0.5)
+            await engine.tend()
+        call = gate.take(100)
+        assert call is not None, "one call in ten seconds"
+        call.settle(10)
+        call.release()
+    assert [state.remaining for state in await gate.look()][1:] == [10**6 - 21, 10**9 - 300, 1000]
+
+
+async def test_where_little_is_left_nothing_is_held(three: Engine) -> None:
+    here, there, _ = three.gates(slots(3), requests(Per.DAY, 10**6))
+    for gate in (here, there, here, there):
+        (await gate.admit()).release()
+        await three.tend()
+        assert gate.counters[0].share.free == 0
+        assert gate.counters[1].share.free > 0
+
+
+async def test_many_organizations_report_in_few_round_trips(engine: Engine) -> None:
+    limiter, limits = engine.limiters[0], [requests(Per.DAY, 1000), slots(100)]
+    gates = [limiter.gate(uuid4(), UTC_ZONE, limits) for _ in range(100)]
+    calls = [await gate.admit() for gate in gates]
+    engine.pass_time(2)
+    before = limiter.script.round_trips
+    await limiter.tend()
+    assert limiter.script.round_trips - before < 10
+    for gate, call in zip(gates, calls, strict=True):
+        call.release()
+        assert [state.remaining for state in await gate.look()] == [999, 100]
 
 
 async def test_a_slice_goes_back_when_it_is_idle(three: Engine) -> None:
     here, there, _ = three.gates(requests(Per.DAY, 200))
     await admitted(here, 20)
     assert here.counters[0].share.free > 0
-    for _ in range(20):
-        three.pass_time(0.25)
+    for _ in range(32):
+        three.pass_time(2)
         await three.tend()
     assert here.counters[0].share.free == 0
     # No tending any more: nothing is recalled, and nothing need be.

@@ -10,7 +10,7 @@ import pytest
 from server.limits.errors import LimitExceededError
 from server.limits.gate import Admission
 from server.limits.limits import Per
-from server.limits.shares import LIFE_SECONDS
+from server.limits.shares import SLOT_LIFE_SECONDS
 from tests.limits.engine import Engine, admitted, requests, slots, tended
 
 
@@ -41,7 +41,7 @@ async def test_slots_of_a_dead_process_come_back_when_their_time_is_over(three: 
     dead, alive, _ = three.gates(slots(3))
     running = await admitted(dead, 3)
     for _ in range(4):
-        three.pass_time(LIFE_SECONDS / 4 - 0.5)
+        three.pass_time(SLOT_LIFE_SECONDS / 4 - 0.5)
         await three.limiters[1].tend()
         assert await admitted(alive, 1) == []
     three.pass_time(3)
@@ -99,4 +99,5 @@ async def test_slots_leak_under_no_order_of_events(three: Engine) -> None:
     for _ in range(8):
         three.pass_time(0.5)
         await three.tend()
-    assert len(await admitted(gates[0], 9)) == 7
+    async with tended(three):
+        assert len(await admitted(gates[0], 9)) == 7
