@@ -161,7 +161,9 @@ local function reset(item)
   if item.kind == 's' then return 0 end
   if item.kind == 'c' then return math.max(0, item.ends - now) end
   if item.b == 0 then return -1 end
-  return math.ceil((item.debt + (item.held + item.others_held) * item.a) / item.b)
+  -- What is only held ahead of need is used by nobody.
+  local taken = item.held - item.free + item.others_held - item.others_free
+  return math.ceil((item.debt + taken * item.a) / item.b)
 end
 
 local function save(item)
