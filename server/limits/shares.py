@@ -89,5 +89,8 @@ class Share:
             return silence > pause and free + running > 0
         if silence > (RENEW_SECONDS if self.told_life == LIFE_SECONDS else SLOT_RENEW_SECONDS):
             return True
+        if free > 0 and known_free == 0:
+            # Others would be refused for good, instead of calling it back.
+            return True
         # Units that only moved from one hand to the other can wait.
         return not free + running or free + running + charged != known_charged + known_running + known_free
