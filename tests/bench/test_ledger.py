@@ -19,7 +19,7 @@ def test_every_way_of_settling_has_its_figure(tmp_path: Path, monkeypatch: pytes
         rates = ledger.measure(tmp_path, first, last, lambda _: None)
     finally:
         os.sched_setaffinity(0, before)
-    assert len(rates) == 6
+    assert len(rates) == 8
     assert all(rate.a_second > 0 and rate.microseconds > 0 for rate in rates)
-    assert "flushed, 200 organizations" in rates[4].line()
+    assert any("flushed, 200 organizations" in rate.line() for rate in rates)
     assert {ledger.FLUSHED_ONE, ledger.HELD_ONE} <= {rate.title for rate in rates}

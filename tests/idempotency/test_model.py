@@ -30,16 +30,21 @@ class Model:
         self.ends: dict[str, float] = {}
         self.answer: dict[str, bytes | None] = {}
         self.running: dict[str, tuple[int, Claim] | None] = {}
+        self.lost: set[str] = set()
+        """Whose run is over without a word: its process knows that, and others once that process is dead."""
 
-    def expected(self, name: str, body: bytes, now: float) -> str:
-        """What taking a key comes to."""
+    def expected(self, name: str, number: int, body: bytes, now: float) -> str:
+        """What taking a key in a process comes to."""
         if name not in self.body or self.ends[name] <= now:
             return "claim"
         if self.body[name] != body:
             return "mismatch"
         if self.answer[name] is not None:
             return "outcome"
-        return "in flight" if self.running[name] is not None else "claim"
+        running = self.running[name]
+        if running is None or (name in self.lost and running[0] == number):
+            return "claim"
+        return "in flight"
 
 
 class History:
@@ -61,11 +66,11 @@ class History:
             self.bench.clock.advance(LIFE.total_seconds() / 2)
         elif what == "die":
             self._die(number)
-        elif self.model.running.get(name) is not None:
+        elif self.model.running.get(name) is not None and name not in self.model.lost:
             await self._end(what, name)
 
     async def _take(self, name: str, number: int, body: bytes) -> None:
-        expected = self.model.expected(name, body, self.now)
+        expected = self.model.expected(name, number, body, self.now)
         caller = key(name)
         try:
             found = await self.processes[number][1].take(caller, caller.fingerprint(body), metered=True)
@@ -83,6 +88,7 @@ class History:
         self.model.body[name], self.model.answer[name] = body, None
         self.model.ends[name] = self.now + LIFE.total_seconds()
         self.model.running[name] = (number, found)
+        self.model.lost.discard(name)
 
     async def _end(self, what: str, name: str) -> None:
         running = self.model.running[name]
@@ -98,7 +104,10 @@ class History:
             await claims.release(claim)
             del self.model.body[name]
         claims.end(claim)
-        self.model.running[name] = None
+        if what == "lose":
+            self.model.lost.add(name)
+        else:
+            self.model.running[name] = None
 
     def _die(self, number: int) -> None:
         self.bench.graveyard.dead.add(self.processes[number][0])
