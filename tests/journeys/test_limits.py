@@ -184,10 +184,10 @@ async def test_while_valkey_hangs_nothing_with_limits_goes_through_and_reads_go_
     assert (await chat(served, bounded.key)).status_code == 200
     valkey = one(children_of(served.pid), "valkey-server")
     with stopped(valkey):
-        # What a worker was granted ahead of need ends within a second.
+        # What each worker was granted ahead of need ends within a second of the last word from Valkey.
         begin = time.monotonic()
-        while (await chat(served, bounded.key)).status_code == 200:
-            assert time.monotonic() - begin < 5
+        while time.monotonic() - begin < 1:
+            await chat(served, bounded.key)
         for _ in range(5):
             begin = time.monotonic()
             answer = await chat(served, bounded.key)
