@@ -62,6 +62,8 @@ class GrpcEdge(grpc.GenericRpcHandler):
         it is to be turned away."""
         self._pipeline = pipeline
         self._overloaded = overloaded
+        self.last_begin = 0.0
+        """When the newest call began, monotonic seconds."""
         self._proof = proof or OriginProof(SystemClock())
         self._new_request_id = new_request_id
         self._handlers = {path: self._handler(method) for path, method in methods.items()}
@@ -88,6 +90,7 @@ class GrpcEdge(grpc.GenericRpcHandler):
     async def _serve(
         self, method: Method, request: bytes, context: _ServicerContext, outgoing: _UnaryOutgoing | _StreamOutgoing
     ) -> None:
+        self.last_begin = time.monotonic()
         if self._overloaded():
             request_id = self._new_request_id()
             await _abort(context, Ending(OverloadedError().to_status(request_id), ()), request_id)
