@@ -17,8 +17,8 @@ from server.rpc.port_sharing import prefer_newest
 
 _NOTICE_SECONDS: Final = 0.3
 """How long NOT_SERVING stands before connections are asked to go, so that whoever watches health looks away first."""
-_QUIET_SECONDS: Final = 0.005
-_QUIET_LOOKS: Final = 250
+_QUIET_SECONDS: Final = 0.02
+_QUIET_LOOKS: Final = 300
 _LOOK_SECONDS: Final = 0.001
 
 
